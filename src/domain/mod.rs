@@ -1,0 +1,13 @@
+//! The words every room shares: ids, recordings, states, keys, digests, times, reports.
+//!
+//! Pure values and pure decisions. Must not know: tokio, sqlx, reqwest, the file system, any other room.
+
+pub mod audio;
+pub mod clock;
+pub mod digest;
+pub mod ids;
+pub mod key;
+pub mod recording;
+pub mod redact;
+pub mod report;
+pub mod state;
