@@ -3,3 +3,5 @@
 //! The modules below stand in layer order: each may use only what its line in `docs/architecture.md` names.
 
 pub mod domain;
+pub mod http;
+pub mod api;

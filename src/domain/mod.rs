@@ -3,8 +3,10 @@
 //! Pure values and pure decisions. Must not know: tokio, sqlx, reqwest, the file system, any other room.
 
 pub mod audio;
+pub mod backoff;
 pub mod clock;
 pub mod digest;
+pub mod explain;
 pub mod ids;
 pub mod key;
 pub mod recording;

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::recording::StatusClass;
 
@@ -141,8 +140,8 @@ pub enum FailureKind {
     Transient,
     /// Upstream has no media for it.
     Gone,
-    /// Only the link ran out; not counted.
-    LinkExpired,
+    /// No live link could be had: it ran out, or the API does not answer. Not the recording's fault, not counted.
+    NoLink,
     /// The workspace's credential is refused; not counted.
     WorkspaceDenied,
     /// Our disk, our descriptors: not counted, and no new claim begins until it is over.
@@ -158,21 +157,6 @@ impl FailureKind {
         matches!(self, Self::Transient | Self::Gone)
     }
 }
-
-/// How long a recording that has failed `attempts` times is left alone, before jitter: one minute, doubled with each
-/// attempt up to six hours, and a day once its attempts are spent.
-#[must_use]
-pub fn retry_delay(attempts: u32, max_attempts: u32) -> Duration {
-    if attempts >= max_attempts {
-        return MAX_RETRY_DELAY;
-    }
-    let minutes = 1_u64 << attempts.saturating_sub(1).min(10);
-    Duration::from_secs(60 * minutes).min(Duration::from_secs(6 * 3600))
-}
-
-/// The longest [`retry_delay`]. A row told to wait longer than this, jitter included, was written by a clock that
-/// was wrong.
-pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -246,12 +230,6 @@ mod tests {
                 state = after(Some(state), Event::Completed).unwrap();
             }
             prop_assert_eq!(state, State::Archived);
-        }
-
-        #[test]
-        fn a_retry_waits_longer_each_time_and_never_beyond_the_longest(attempts in 0_u32..100, max in 1_u32..50) {
-            let (now, next) = (retry_delay(attempts, max), retry_delay(attempts + 1, max));
-            prop_assert!(now <= next && next <= MAX_RETRY_DELAY);
         }
     }
 

@@ -1,0 +1,321 @@
+//! Requests to the recordings API of one workspace: paced, retried within seconds, bounded, timed.
+//!
+//! Endpoints and the `AccessKey` scheme as in Bird's "Common API usage" and voice pages. The credential is set on each
+//! request and on no other client. Must not know: what is done with the answers.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use reqwest::StatusCode;
+use reqwest::header::ACCEPT;
+use reqwest::header::AUTHORIZATION;
+use reqwest::header::DATE;
+use reqwest::header::HeaderMap;
+use reqwest::header::HeaderValue;
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::error::ApiError;
+use super::error::ApiErrorKind;
+use super::pace::Pace;
+use super::page::Listed;
+use super::page::Page;
+use super::page::PageToken;
+use super::tickets::TicketBook;
+use super::upstream_clock::UpstreamClock;
+use super::wire;
+use crate::domain::clock::SharedClock;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::RecordingId;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::WorkspaceName;
+use crate::domain::redact::one_line;
+use crate::http::client::ClientError;
+use crate::http::client::api_client;
+use crate::http::redact::explain;
+use crate::http::retry;
+
+/// How the API is reached.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Where the API is, without the `/workspaces` part.
+    pub base_url: Url,
+    /// Items asked for a page, 1 to 99.
+    pub page_size: u32,
+    /// Requests a second for each workspace.
+    pub requests_per_second: NonZeroU32,
+    /// The longest one try of a request may take, its body included.
+    pub timeout: Duration,
+    /// The longest reply that is read, in bytes.
+    pub max_page_bytes: u64,
+}
+
+/// How a credential is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: AccessKey …`, Bird's own.
+    AccessKey,
+    /// `Authorization: Bearer …`.
+    Bearer,
+}
+
+/// What opens a workspace.
+#[derive(Clone)]
+pub struct Credential {
+    /// How it is presented.
+    pub scheme: Scheme,
+    /// The key or token.
+    pub secret: SecretString,
+}
+
+/// A workspace and what opens it.
+#[derive(Clone)]
+pub struct WorkspaceAccess {
+    /// The operator's name for it.
+    pub name: WorkspaceName,
+    /// Upstream's id.
+    pub id: WorkspaceId,
+    /// What opens it.
+    pub credential: Credential,
+}
+
+/// The API: one client, one clock and one book of tickets for all workspaces.
+pub struct Api {
+    http: reqwest::Client,
+    options: ApiOptions,
+    clock: UpstreamClock,
+    tickets: TicketBook,
+}
+
+impl Api {
+    /// Sets up the client. Nothing is sent.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(options: ApiOptions, local_clock: SharedClock) -> Result<Arc<Self>, ClientError> {
+        Ok(Arc::new(Self {
+            http: api_client(&options.base_url)?,
+            clock: UpstreamClock::new(local_clock),
+            tickets: TicketBook::default(),
+            options,
+        }))
+    }
+
+    /// Upstream's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &UpstreamClock {
+        &self.clock
+    }
+
+    /// The tickets at hand.
+    #[must_use]
+    pub const fn tickets(&self) -> &TicketBook {
+        &self.tickets
+    }
+
+    /// The API as one workspace sees it.
+    #[must_use]
+    pub fn workspace(self: &Arc<Self>, access: WorkspaceAccess) -> WorkspaceApi {
+        WorkspaceApi {
+            pace: Pace::new(self.options.requests_per_second),
+            api: Arc::clone(self),
+            access,
+        }
+    }
+}
+
+/// What a listing is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListQuery {
+    /// Only recordings from this time on. Which of a recording's times counts, and whether the bound belongs to the
+    /// range, is not documented: callers reach back further than they need.
+    pub start_at: Option<Timestamp>,
+    /// Only recordings before this time, with the same reservation.
+    pub end_at: Option<Timestamp>,
+}
+
+/// The API of one workspace.
+pub struct WorkspaceApi {
+    api: Arc<Api>,
+    access: WorkspaceAccess,
+    pace: Pace,
+}
+
+impl WorkspaceApi {
+    /// The workspace's name.
+    #[must_use]
+    pub const fn name(&self) -> &WorkspaceName {
+        &self.access.name
+    }
+
+    /// What all workspaces share.
+    #[must_use]
+    pub fn shared(&self) -> &Api {
+        &self.api
+    }
+
+    /// One page of the listing, from `token` on or the first.
+    ///
+    /// Cancel-safe: nothing is kept of an abandoned request.
+    ///
+    /// # Errors
+    /// Anything but a 200 of the documented shape.
+    pub async fn list_page(&self, query: ListQuery, token: Option<&PageToken>) -> Result<Page, ApiError> {
+        let mut url = self.url(&[])?;
+        {
+            let mut pairs = url.query_pairs_mut();
+            pairs.append_pair("limit", &self.api.options.page_size.to_string());
+            if let Some(start_at) = query.start_at {
+                pairs.append_pair("startAt", &start_at.to_string());
+            }
+            if let Some(end_at) = query.end_at {
+                pairs.append_pair("endAt", &end_at.to_string());
+            }
+            if let Some(token) = token {
+                pairs.append_pair("pageToken", token.as_str());
+            }
+        }
+        let reply = self.get(url).await?;
+        wire::parse_page(&reply.body, reply.received)
+    }
+
+    /// One recording, with a fresh link where it is available.
+    ///
+    /// Cancel-safe: nothing is kept of an abandoned request.
+    ///
+    /// # Errors
+    /// Anything but a 200 that is this recording.
+    pub async fn recording(&self, id: RecordingId) -> Result<Listed, ApiError> {
+        let reply = self.get(self.url(&[&id.to_string()])?).await?;
+        wire::parse_recording(&reply.body, id, reply.received)
+    }
+
+    fn url(&self, more: &[&str]) -> Result<Url, ApiError> {
+        let mut url = self.api.options.base_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
+            .pop_if_empty()
+            .extend(["workspaces", self.access.id.as_str(), "recordings"])
+            .extend(more);
+        Ok(url)
+    }
+
+    async fn get(&self, url: Url) -> Result<Reply, ApiError> {
+        let mut waits = retry::waits();
+        loop {
+            self.pace.wait().await;
+            let error = match self.try_get(url.clone()).await {
+                Ok(reply) => {
+                    self.pace.recover();
+                    return Ok(reply);
+                }
+                Err(error) => error,
+            };
+            let asked = match error.kind {
+                ApiErrorKind::RateLimited(wait) => {
+                    self.pace.slow_down(wait.min(retry::LONGEST_WAIT));
+                    wait
+                }
+                ApiErrorKind::Unavailable => Duration::ZERO,
+                _ => return Err(error),
+            };
+            match waits.next() {
+                Some(wait) if asked <= retry::LONGEST_WAIT => {
+                    tracing::debug!(workspace.name = %self.access.name, error = %error, "API request will be tried again");
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_get(&self, url: Url) -> Result<Reply, ApiError> {
+        let unavailable = |error| ApiError::new(ApiErrorKind::Unavailable, explain(error));
+        let sent = Instant::now();
+        let mut response = self
+            .api
+            .http
+            .get(url)
+            .timeout(self.api.options.timeout)
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, self.authorization()?)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let received = Instant::now();
+        let date = header_date(response.headers());
+        if let Some(date) = date {
+            self.api.clock.observe(date, sent, received);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > self.api.options.max_page_bytes {
+                return Err(ApiError::malformed(format!(
+                    "the reply is longer than api.max_page_bytes ({} bytes)",
+                    self.api.options.max_page_bytes
+                )));
+            }
+        }
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(Reply { body, received });
+        }
+        Err(refusal(status, response.headers(), date, &body))
+    }
+
+    fn authorization(&self) -> Result<HeaderValue, ApiError> {
+        let scheme = match self.access.credential.scheme {
+            Scheme::AccessKey => "AccessKey",
+            Scheme::Bearer => "Bearer",
+        };
+        let text = SecretString::from(format!("{scheme} {}", self.access.credential.secret.expose_secret()));
+        let mut value = HeaderValue::from_str(text.expose_secret())
+            .map_err(|_| ApiError::new(ApiErrorKind::Denied, "the credential has characters a header cannot carry"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+struct Reply {
+    body: Vec<u8>,
+    received: Instant,
+}
+
+fn header_date(headers: &HeaderMap) -> Option<Timestamp> {
+    Timestamp::from_http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// Bird's error body, `{code, message}`, both optional here.
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, date: Option<Timestamp>, body: &[u8]) -> ApiError {
+    let kind = match status.as_u16() {
+        401 | 403 => ApiErrorKind::Denied,
+        404 => ApiErrorKind::NotFound,
+        429 => ApiErrorKind::RateLimited(retry::retry_after(headers, date).unwrap_or_default()),
+        code if retry::is_transient(code) || code >= 500 => ApiErrorKind::Unavailable,
+        400..500 => ApiErrorKind::Refused,
+        _ => ApiErrorKind::Malformed,
+    };
+    let said = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { code, message }) => {
+            let parts: Vec<String> = code.into_iter().chain(message).collect();
+            parts.join(": ")
+        }
+        Err(_) => String::new(),
+    };
+    let mut what = format!("the API answered {}", status.as_u16());
+    if !said.is_empty() {
+        what.push_str(&format!(" ({})", one_line(&said, 200)));
+    }
+    ApiError::new(kind, what)
+}

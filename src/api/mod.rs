@@ -1,0 +1,32 @@
+//! Bird's recordings API: pages, items, links, and the time upstream has.
+//!
+//! Contract: Bird's published voice pages; what they leave open is never relied on. Must not know: databases, disks,
+//! or what is done with a recording.
+
+mod client;
+mod error;
+mod members;
+mod page;
+mod pace;
+mod ticket;
+mod tickets;
+mod upstream_clock;
+mod wire;
+
+pub use client::Api;
+pub use client::ApiOptions;
+pub use client::Credential;
+pub use client::ListQuery;
+pub use client::Scheme;
+pub use client::WorkspaceAccess;
+pub use client::WorkspaceApi;
+pub use error::ApiError;
+pub use error::ApiErrorKind;
+pub use page::Item;
+pub use page::Listed;
+pub use page::Page;
+pub use page::PageToken;
+pub use ticket::Ticket;
+pub use tickets::Lane;
+pub use tickets::TicketBook;
+pub use upstream_clock::UpstreamClock;

@@ -1,0 +1,175 @@
+//! The tickets that pages brought along, in memory only, until they are used or die.
+//!
+//! Two lanes, so that what just arrived does not queue behind history: polls fill one, full walks the other. Within a
+//! lane the earliest deadline goes first. Bounded: where a lane is full, the tickets that live longest are let go; a
+//! recording without a ticket gets one by itself later. Must not know: what is due.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::ticket::Ticket;
+use super::upstream_clock::UpstreamClock;
+use crate::domain::ids::RecordingRef;
+
+/// Tickets a lane holds at most: at about 2 kB each, 4 MB.
+const LANE_TICKETS: usize = 2_048;
+
+/// Which walk a ticket came from. Earlier lanes go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// A poll: what is new.
+    Fresh,
+    /// A full walk, or links fetched for a backlog.
+    Backlog,
+}
+
+/// Which ticket goes first within a lane.
+type Deadline = (Instant, u64);
+
+/// The tickets at hand.
+#[derive(Default)]
+pub struct TicketBook {
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    lanes: [BTreeMap<Deadline, RecordingRef>; 2],
+    by_recording: HashMap<RecordingRef, (Lane, Deadline, Ticket)>,
+    sequence: u64,
+}
+
+impl TicketBook {
+    /// Keeps a ticket that just arrived, in place of an earlier one for the same recording.
+    pub fn put(&self, recording: RecordingRef, ticket: Ticket, lane: Lane, clock: &UpstreamClock) {
+        let mut held = self.lock();
+        held.remove(&recording);
+        held.sequence += 1;
+        let deadline = (Instant::now() + ticket.life_left(clock), held.sequence);
+        held.lanes[lane as usize].insert(deadline, recording.clone());
+        held.by_recording.insert(recording, (lane, deadline, ticket));
+        if held.lanes[lane as usize].len() > LANE_TICKETS
+            && let Some((_, last)) = held.lanes[lane as usize].pop_last()
+        {
+            held.by_recording.remove(&last);
+        }
+    }
+
+    /// Takes the ticket of a recording, if there is one with enough life left to begin.
+    pub fn take(&self, recording: &RecordingRef, clock: &UpstreamClock, margin: Duration) -> Option<Ticket> {
+        let ticket = self.lock().remove(recording)?;
+        ticket.is_fresh(clock, margin).then_some(ticket)
+    }
+
+    /// Lets go of a ticket that nobody needs.
+    pub fn discard(&self, recording: &RecordingRef) {
+        self.lock().remove(recording);
+    }
+
+    /// Takes the tickets that should be used next: lane by lane, earliest deadline first. Tickets with too little
+    /// life left are let go on the way.
+    pub fn take_next(&self, limit: usize, clock: &UpstreamClock, margin: Duration) -> Vec<(RecordingRef, Ticket)> {
+        let mut held = self.lock();
+        let mut next = Vec::with_capacity(limit);
+        for lane in 0..held.lanes.len() {
+            while next.len() < limit {
+                let Some((_, recording)) = held.lanes[lane].pop_first() else {
+                    break;
+                };
+                if let Some((_, _, ticket)) = held.by_recording.remove(&recording)
+                    && ticket.is_fresh(clock, margin)
+                {
+                    next.push((recording, ticket));
+                }
+            }
+        }
+        next
+    }
+
+    /// How many tickets are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().by_recording.len()
+    }
+
+    /// Whether none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn remove(&mut self, recording: &RecordingRef) -> Option<Ticket> {
+        let (lane, deadline, ticket) = self.by_recording.remove(recording)?;
+        self.lanes[lane as usize].remove(&deadline);
+        Some(ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::SystemClock;
+    use crate::domain::clock::Timestamp;
+    use crate::domain::ids::RecordingId;
+    use std::sync::Arc;
+
+    const SIGNED: &str = "20231024T192759Z";
+
+    fn clock() -> UpstreamClock {
+        let clock = UpstreamClock::new(Arc::new(SystemClock));
+        let now = Instant::now();
+        clock.observe(Timestamp::from_amz_date(SIGNED).unwrap(), now, now);
+        clock
+    }
+
+    fn recording(n: u16) -> RecordingRef {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        RecordingRef { workspace: "w".parse().unwrap(), id: RecordingId::from_bytes(id) }
+    }
+
+    fn ticket(seconds: u16) -> Ticket {
+        Ticket::new(&format!("https://h/k?X-Amz-Date={SIGNED}&X-Amz-Expires={seconds}"), Instant::now()).unwrap()
+    }
+
+    #[test]
+    fn fresh_before_backlog_and_earliest_deadline_first() {
+        let (book, clock) = (TicketBook::default(), clock());
+        book.put(recording(1), ticket(100), Lane::Backlog, &clock);
+        book.put(recording(2), ticket(600), Lane::Fresh, &clock);
+        book.put(recording(3), ticket(300), Lane::Fresh, &clock);
+        book.put(recording(4), ticket(1), Lane::Fresh, &clock);
+        let order: Vec<_> = book
+            .take_next(9, &clock, Duration::from_secs(20))
+            .into_iter()
+            .map(|(recording, _)| recording)
+            .collect();
+        assert_eq!(order, [recording(3), recording(2), recording(1)], "a dead ticket is left out");
+        assert!(book.is_empty());
+    }
+
+    #[test]
+    fn a_full_lane_lets_go_of_what_lives_longest_and_spares_the_other() {
+        let (book, clock) = (TicketBook::default(), clock());
+        book.put(recording(9_999), ticket(600), Lane::Fresh, &clock);
+        for n in 0..3_000 {
+            book.put(recording(n), ticket(100 + n / 10), Lane::Backlog, &clock);
+        }
+        assert_eq!(book.len(), LANE_TICKETS + 1);
+        assert!(book.take(&recording(0), &clock, Duration::ZERO).is_some());
+        assert!(book.take(&recording(2_999), &clock, Duration::ZERO).is_none());
+        assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_some());
+        assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_none(), "a ticket is taken once");
+    }
+}

@@ -1,0 +1,329 @@
+//! Bird's JSON into our words: pages strictly, items one by one, optional members leniently.
+//!
+//! Strict about what proves the end of a list: a page that is not of the documented shape is an error, never an empty
+//! page. Shapes as in Bird's "List recordings" and "Get a recording" pages. Must not know: HTTP.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use super::members::Members;
+use super::page::Item;
+use super::page::Listed;
+use super::page::Page;
+use super::page::PageToken;
+use super::ticket::Ticket;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::RecordingId;
+use crate::domain::recording::Recording;
+use crate::domain::recording::SetAside;
+use crate::domain::recording::Status;
+use crate::domain::redact::blank_signed_links;
+use crate::domain::redact::one_line;
+
+/// Items a page may hold; Bird's limit is 99.
+const MOST_ITEMS: usize = 1_000;
+
+/// The longest item that is looked into, in bytes; Bird's are about 2,500.
+const LONGEST_ITEM_BYTES: usize = 128 * 1024;
+
+/// How much of an item that is set aside is kept, in bytes.
+const KEPT_RAW_BYTES: usize = 16 * 1024;
+
+/// The longest text taken from an optional member, in characters.
+const LONGEST_TEXT: usize = 200;
+
+#[derive(Deserialize)]
+struct WirePage<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+    #[serde(borrow, rename = "nextPageToken")]
+    next_page_token: Option<Cow<'a, str>>,
+}
+
+/// Reads a page received at `received`.
+///
+/// # Errors
+/// `Malformed`: it is not JSON, not of the documented shape, or its token cannot be one.
+pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
+    let page: WirePage<'_> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::malformed(format!("the page is not as documented: {error}; it begins {}", head(body))))?;
+    if page.results.len() > MOST_ITEMS {
+        return Err(ApiError::malformed(format!("the page holds {} items", page.results.len())));
+    }
+    // An empty token would ask for the first page again. Upstream's server omits what is empty.
+    let next = match page.next_page_token.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(
+            PageToken::from_upstream(text).ok_or_else(|| ApiError::malformed("nextPageToken is longer than documented"))?,
+        ),
+    };
+    let items = page.results.into_iter().map(|raw| parse_item(raw, received)).collect();
+    Ok(Page { items, next })
+}
+
+/// Reads the reply to a request for one recording, which must be the recording `id`.
+///
+/// # Errors
+/// `Malformed`: it is not JSON, cannot be understood, or is another recording.
+pub fn parse_recording(body: &[u8], id: RecordingId, received: Instant) -> Result<Listed, ApiError> {
+    let raw: &RawValue = serde_json::from_slice(body)
+        .map_err(|error| ApiError::malformed(format!("the recording is not JSON: {error}; it begins {}", head(body))))?;
+    match parse_item(raw, received) {
+        Item::Understood(listed) if listed.recording.id == id => Ok(*listed),
+        Item::Understood(listed) => {
+            Err(ApiError::malformed(format!("asked for recording {id}, got {}", listed.recording.id)))
+        }
+        Item::SetAside(item) => Err(ApiError::malformed(format!("the recording is not understood: {}", item.reason))),
+    }
+}
+
+fn head(body: &[u8]) -> String {
+    let head = String::from_utf8_lossy(&body[..body.len().min(80)]);
+    format!("\"{}\"", one_line(&head, 60))
+}
+
+fn parse_item(raw: &RawValue, received: Instant) -> Item {
+    if raw.get().len() > LONGEST_ITEM_BYTES {
+        return set_aside(raw, None, format!("the item is {} bytes long", raw.get().len()));
+    }
+    let members = match Members::parse(raw) {
+        Ok(members) => members,
+        Err(why) => return set_aside(raw, None, format!("not an object: {why}")),
+    };
+    match understand(&members) {
+        Ok(recording) => {
+            let ticket = members.text("url").and_then(|url| Ticket::new(&url, received).ok());
+            Item::Understood(Box::new(Listed { recording, ticket }))
+        }
+        Err(why) => {
+            let id = members.text("id").and_then(|id| id.parse().ok());
+            set_aside(raw, id, why)
+        }
+    }
+}
+
+fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: String) -> Item {
+    // Without the link where the item is an object, so that the same item is the same text each time it is listed.
+    let text = Members::parse(raw).map_or_else(
+        |_| blank_signed_links(raw.get()).into_owned(),
+        |members| members.to_text_without("url"),
+    );
+    let mut end = text.len().min(KEPT_RAW_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Item::SetAside(SetAside {
+        raw: text[..end].to_owned(),
+        reason: one_line(&reason, LONGEST_TEXT),
+        id,
+    })
+}
+
+fn understand(members: &Members<'_>) -> Result<Recording, String> {
+    let required = |name: &str| {
+        members
+            .text(name)
+            .ok_or_else(|| match members.get(name) {
+                None => format!("{name} is missing"),
+                Some(_) => format!("{name} is not a text"),
+            })
+    };
+    let id = required("id")?.parse().map_err(|error| format!("id is {error}"))?;
+    let status = required("status")?;
+    if status.is_empty() || status.chars().count() > LONGEST_TEXT {
+        return Err("status is empty or absurdly long".to_owned());
+    }
+    Ok(Recording {
+        id,
+        status: Status::from_upstream(&status),
+        created_at: created_at(members, &required("createdAt")?)?,
+        direction: short(members.text("direction")),
+        from: members.get("originator").and_then(party_number),
+        to: members.get("receiver").and_then(party_number),
+        duration_seconds: members.get("duration").and_then(|raw| serde_json::from_str(raw.get()).ok()),
+        format: short(members.text("format")).unwrap_or_default(),
+        metadata: members.to_text_without("url"),
+    })
+}
+
+/// `createdAt`; where that is Go's zero time, the first of the other times that is not.
+fn created_at(members: &Members<'_>, text: &str) -> Result<Timestamp, String> {
+    let created: Timestamp = text.parse().map_err(|error| format!("createdAt is {error}"))?;
+    if !created.is_unset() {
+        return Ok(created);
+    }
+    ["startedAt", "endedAt", "updatedAt"]
+        .into_iter()
+        .filter_map(|name| members.text(name)?.parse().ok())
+        .find(|time: &Timestamp| !time.is_unset())
+        .ok_or_else(|| "createdAt is unset and no other time is given".to_owned())
+}
+
+/// A party's number: the international spelling where upstream gives one (`identity`, or a contact known by its
+/// phone number), else the bare number.
+fn party_number(raw: &RawValue) -> Option<String> {
+    let party: Value = serde_json::from_str(raw.get()).ok()?;
+    let text = |pointer: &str| party.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let contact = || {
+        let by_phone = text("/contact/identifierKey").as_deref() == Some("phonenumber");
+        by_phone.then(|| text("/contact/identifierValue")).flatten()
+    };
+    short(text("/number/identity").or_else(contact).or_else(|| text("/number/number")))
+}
+
+fn short(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty() && text.chars().count() <= LONGEST_TEXT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::error::ApiErrorKind;
+    use proptest::prelude::*;
+
+    const ID: &str = "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd";
+
+    fn item(extra: &str) -> String {
+        format!(
+            r#"{{"id":"{ID}","status":"available","createdAt":"2023-10-23T15:55:08.234Z","format":"mp3","duration":29{extra}}}"#
+        )
+    }
+
+    fn page(items: &[String], rest: &str) -> Result<Page, ApiError> {
+        parse_page(format!("{{\"results\":[{}]{rest}}}", items.join(",")).as_bytes(), Instant::now())
+    }
+
+    fn only(items: &[String]) -> Item {
+        page(items, "").unwrap().items.pop().unwrap()
+    }
+
+    fn understood(extra: &str) -> Listed {
+        match only(&[item(extra)]) {
+            Item::Understood(listed) => *listed,
+            Item::SetAside(item) => panic!("{}", item.reason),
+        }
+    }
+
+    fn reason(text: &str) -> SetAside {
+        match only(&[text.to_owned()]) {
+            Item::SetAside(item) => item,
+            Item::Understood(_) => panic!("understood: {text}"),
+        }
+    }
+
+    #[test]
+    fn an_item_keeps_everything_but_its_link() {
+        let listed = understood(
+            r#","url":"https://h/k?X-Amz-Signature=secret","odd":{"b":1.50,"a":[1e2]},"room":"https://h/?X-Amz-Signature=secret""#,
+        );
+        assert!(listed.ticket.is_some());
+        let metadata = &listed.recording.metadata;
+        assert!(metadata.contains(r#""odd":{"b":1.50,"a":[1e2]}"#), "{metadata}");
+        assert!(!metadata.contains("secret") && !metadata.contains("\"url\""), "{metadata}");
+    }
+
+    #[test]
+    fn numbers_of_the_parties_are_found_where_upstream_puts_them() {
+        let listed = understood(
+            r#","originator":{"number":{"number":"3197","identity":"+3197"}},
+              "receiver":{"contact":{"identifierKey":"phonenumber","identifierValue":"+351"},"number":{"number":"351"}}"#,
+        );
+        assert_eq!(listed.recording.from.as_deref(), Some("+3197"));
+        assert_eq!(listed.recording.to.as_deref(), Some("+351"));
+        let odd = understood(r#","originator":[],"receiver":null,"direction":7"#).recording;
+        assert_eq!((odd.from, odd.to, odd.direction), (None, None, None));
+    }
+
+    #[test]
+    fn an_unset_creation_time_falls_back_on_another() {
+        let unset = item("").replace("2023-10-23T15:55:08.234Z", "0001-01-01T00:00:00Z");
+        assert!(reason(&unset).reason.contains("unset"));
+        let with = unset.replace("\"duration\":29", r#""startedAt":"2023-10-23T15:55:08Z""#);
+        let Item::Understood(listed) = only(&[with]) else { panic!("set aside") };
+        assert_eq!(listed.recording.created_at.to_string(), "2023-10-23T15:55:08Z");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_set_aside_with_a_reason_and_the_rest_goes_on() {
+        let upper = item("").replace(ID, &ID.to_uppercase());
+        let twice = item(r#","status":"absent""#);
+        let surrogate = item("").replace("available", "\\ud800");
+        for (text, word) in [
+            ("null", "object"),
+            ("7", "object"),
+            ("{}", "id is missing"),
+            (r#"{"id":7}"#, "id is not a text"),
+            (upper.as_str(), "UUID"),
+            (twice.as_str(), "twice"),
+            (surrogate.as_str(), "status"),
+            (&item("").replace("2023-10-23", "yesterday"), "createdAt"),
+            (&item("").replace("\"available\"", "{}"), "status is not a text"),
+        ] {
+            let aside = reason(text);
+            assert!(aside.reason.contains(word), "{text}: {}", aside.reason);
+        }
+        let mixed = page(&["null".to_owned(), item(""), "[]".to_owned()], "").unwrap();
+        assert!(matches!(mixed.items[..], [Item::SetAside(_), Item::Understood(_), Item::SetAside(_)]));
+        let signed = reason(r#"{"id":7,"url":"https://h/?X-Amz-Signature=secret"}"#);
+        assert!(!signed.raw.contains("secret"));
+    }
+
+    #[test]
+    fn only_the_documented_shape_is_a_page() {
+        for bad in [
+            "", "null", "[]", "{}", r#"{"items":[]}"#, r#"{"results":null}"#, r#"{"results":{}}"#, "<html>",
+            r#"{"results":[]} x"#, r#"{"results":[]"#, r#"{"results":[],"results":[]}"#,
+            r#"{"results":[],"nextPageToken":7}"#, "\u{feff}{\"results\":[]}",
+        ] {
+            let error = parse_page(bad.as_bytes(), Instant::now()).err().unwrap_or_else(|| panic!("{bad}"));
+            assert_eq!(error.kind, ApiErrorKind::Malformed);
+        }
+        let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
+        assert!(page(&[], &long).is_err());
+    }
+
+    #[test]
+    fn the_end_is_a_page_without_a_token() {
+        assert!(page(&[], "").unwrap().next.is_none());
+        assert!(page(&[], r#","nextPageToken":null"#).unwrap().next.is_none());
+        assert!(page(&[], r#","nextPageToken":"""#).unwrap().next.is_none());
+        let odd = page(&[], r#","nextPageToken":"a&b=#\r\n\u0000""#).unwrap().next.unwrap();
+        assert_eq!(odd.as_str(), "a&b=#\r\n\0");
+    }
+
+    #[test]
+    fn another_recording_than_asked_for_is_refused() {
+        let id = ID.parse().unwrap();
+        assert!(parse_recording(item("").as_bytes(), id, Instant::now()).is_ok());
+        let other = RecordingId::from_bytes([7; 16]);
+        assert!(parse_recording(item("").as_bytes(), other, Instant::now()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_page(&body, Instant::now());
+        }
+
+        #[test]
+        fn no_item_is_ever_lost(values in proptest::collection::vec("(null|7|\"a\"|\\[\\]|\\{\"id\":7\\}|\\{\"status\":\\{\\}\\})", 0..20)) {
+            let page = page(&values, "").unwrap();
+            prop_assert_eq!(page.items.len(), values.len());
+        }
+
+        #[test]
+        fn a_damaged_page_is_an_error_or_keeps_its_items(at in 0_usize..400, byte in any::<u8>()) {
+            let mut body = format!("{{\"results\":[{},{}],\"nextPageToken\":\"t\"}}", item(""), item("")).into_bytes();
+            let at = at % body.len();
+            body[at] = byte;
+            if let Ok(page) = parse_page(&body, Instant::now()) {
+                prop_assert_eq!(page.items.len(), 2);
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! One walk over one workspace's listing: page by page into the catalog, links into the book of tickets.
+//!
+//! Only a page without a next token ends a walk as complete. Everything else that ends it — a refusal, a page of
+//! another shape, a list that repeats itself or never ends — is a failed walk, and what proves nothing moves nothing.
+//! Must not know: disks, downloads, when a walk is due.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::ApiError;
+use crate::api::ApiErrorKind;
+use crate::api::Item;
+use crate::api::Lane;
+use crate::api::ListQuery;
+use crate::api::Listed;
+use crate::api::Page;
+use crate::api::WorkspaceApi;
+use crate::catalog::Catalog;
+use crate::catalog::CatalogError;
+use crate::catalog::PageUpsert;
+use crate::domain::clock::SharedClock;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::RecordingId;
+use crate::domain::ids::RecordingRef;
+use crate::domain::ids::WorkspaceName;
+use crate::domain::report::UpsertCounts;
+use crate::domain::report::WalkKind;
+use crate::domain::report::WalkOutcome;
+use crate::domain::report::WalkReport;
+
+/// Pages in a row that bring nothing, after which a list is taken to be endless.
+const MOST_EMPTY_PAGES: u32 = 100;
+
+/// How far a poll reaches back for recordings that are not final, in rows; older ones are read one by one.
+const POLL_REACH_ROWS: u32 = 990;
+
+/// How many recordings that are not final and lie further back a poll reads one by one.
+const RECHECKS_A_POLL: u32 = 16;
+
+/// How stale the time a recording was last seen may grow while polls find it unchanged.
+const SEEN_GRAIN: Duration = Duration::from_secs(3600);
+
+/// How listings are walked.
+#[derive(Debug, Clone)]
+pub struct ListerOptions {
+    /// How far a poll reaches back behind what is settled.
+    pub overlap: Duration,
+    /// Recordings created before this are ignored.
+    pub since: Option<Timestamp>,
+    /// Pages after which a walk ends as failed.
+    pub max_pages: u64,
+}
+
+/// What whoever schedules walks must know of a failed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The credential does not open the workspace.
+    Denied,
+    /// Upstream asks to come back after this long.
+    RateLimited(Duration),
+    /// Anything else.
+    Other,
+}
+
+/// One walk, as it went.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    /// For the catalog and the log.
+    pub report: WalkReport,
+    /// Set where the walk failed.
+    pub trouble: Option<Trouble>,
+}
+
+/// Walks listings.
+pub struct Lister {
+    workspaces: Arc<HashMap<WorkspaceName, WorkspaceApi>>,
+    catalog: Catalog,
+    clock: SharedClock,
+    options: ListerOptions,
+    due_hint: Arc<Notify>,
+}
+
+/// Why pages stopped coming.
+enum Ended {
+    Complete,
+    Stopped,
+    Failed(ApiError),
+}
+
+impl Lister {
+    /// A lister over these workspaces; `due_hint` is told when a page brought something to fetch.
+    #[must_use]
+    pub const fn new(
+        workspaces: Arc<HashMap<WorkspaceName, WorkspaceApi>>,
+        catalog: Catalog,
+        clock: SharedClock,
+        options: ListerOptions,
+        due_hint: Arc<Notify>,
+    ) -> Self {
+        Self { workspaces, catalog, clock, options, due_hint }
+    }
+
+    /// The workspaces this lister walks.
+    pub fn workspaces(&self) -> impl Iterator<Item = &WorkspaceName> {
+        self.workspaces.keys()
+    }
+
+    /// Whether a full walk is due: never completed, longer ago than `interval`, or in the future of a wrong clock.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn full_walk_due(&self, workspace: &WorkspaceName, interval: Duration) -> Result<bool, CatalogError> {
+        let now = self.clock.now();
+        let last = self.catalog.last_full_walk(workspace).await?;
+        Ok(last.is_none_or(|last| last > now || now.since(last) >= interval))
+    }
+
+    /// Walks one workspace and records how it went. `soft` ends it at a page boundary.
+    ///
+    /// # Errors
+    /// The catalog cannot be written. What upstream does wrong is in the walk's report instead.
+    pub async fn walk(
+        &self,
+        workspace: &WorkspaceName,
+        kind: WalkKind,
+        soft: &CancellationToken,
+    ) -> Result<Walk, CatalogError> {
+        let started_at = self.clock.now();
+        let mut pass = Pass { counts: UpsertCounts::default(), listed: 0, pages: 0, started_at, kind };
+        let ended = match self.workspaces.get(workspace) {
+            Some(api) => self.walk_pages(api, &mut pass, soft).await?,
+            None => Ended::Stopped,
+        };
+        let (outcome, trouble) = match ended {
+            Ended::Complete => (WalkOutcome::Complete, None),
+            Ended::Stopped => (WalkOutcome::Stopped, None),
+            Ended::Failed(error) => (WalkOutcome::Failed(error.what), Some(trouble(error.kind))),
+        };
+        let report = WalkReport {
+            kind,
+            started_at,
+            finished_at: self.clock.now(),
+            outcome,
+            listed: pass.listed,
+            pages: pass.pages,
+            changes: pass.counts,
+        };
+        self.catalog.finish_walk(workspace, &report).await?;
+        Ok(Walk { report, trouble })
+    }
+
+    async fn walk_pages(
+        &self,
+        api: &WorkspaceApi,
+        pass: &mut Pass,
+        soft: &CancellationToken,
+    ) -> Result<Ended, CatalogError> {
+        let (start_at, recheck) = match pass.kind {
+            WalkKind::Full => (None, Vec::new()),
+            WalkKind::Poll => {
+                let now = api.shared().clock().latest_now();
+                let plan = self
+                    .catalog
+                    .plan_poll(api.name(), now, self.options.overlap, POLL_REACH_ROWS, RECHECKS_A_POLL)
+                    .await?;
+                (plan.start_at, plan.recheck)
+            }
+        };
+        let query = ListQuery { start_at: start_at.max(self.options.since), end_at: None };
+        let mut token = None;
+        let mut guard = EndlessGuard::new(self.options.max_pages);
+        loop {
+            let asked = tokio::select! {
+                biased;
+                () = soft.cancelled() => return Ok(Ended::Stopped),
+                page = api.list_page(query, token.as_ref()) => page,
+            };
+            let page = match asked.and_then(|page| guard.check(&page).map(|()| page)) {
+                Ok(page) => page,
+                Err(error) => return Ok(Ended::Failed(error)),
+            };
+            token = page.next.clone();
+            pass.pages += 1;
+            self.keep_page(api, page, pass, pass.touch_before()).await?;
+            if token.is_none() {
+                break;
+            }
+        }
+        self.recheck(api, recheck, pass, soft).await
+    }
+
+    /// One page into the catalog, in one transaction, its links into the book before that: whoever finds a recording
+    /// due finds its link too.
+    async fn keep_page(
+        &self,
+        api: &WorkspaceApi,
+        page: Page,
+        pass: &mut Pass,
+        touch_before: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut recordings = Vec::with_capacity(page.items.len());
+        let mut set_aside = Vec::new();
+        let mut offered = Vec::new();
+        pass.listed += page.items.len() as u64;
+        for item in page.items {
+            match item {
+                Item::SetAside(item) => set_aside.push(item),
+                Item::Understood(listed) => {
+                    let Listed { recording, ticket } = *listed;
+                    if self.options.since.is_some_and(|since| recording.created_at < since) {
+                        continue;
+                    }
+                    if let Some(ticket) = ticket {
+                        let of = RecordingRef { workspace: api.name().clone(), id: recording.id };
+                        api.shared().tickets().put(of, ticket, pass.lane(), api.shared().clock());
+                        offered.push(recording.id);
+                    }
+                    recordings.push(recording);
+                }
+            }
+        }
+        for item in &set_aside {
+            tracing::debug!(workspace.name = %api.name(), reason = %item.reason, "a list item is set aside");
+        }
+        let upsert = PageUpsert { recordings: &recordings, set_aside: &set_aside, touch_before };
+        let outcome = self.catalog.upsert_page(api.name(), upsert).await;
+        let claimable: HashSet<RecordingId> =
+            outcome.as_ref().map(|outcome| outcome.claimable.iter().copied().collect()).unwrap_or_default();
+        for id in offered.into_iter().filter(|id| !claimable.contains(id)) {
+            api.shared().tickets().discard(&RecordingRef { workspace: api.name().clone(), id });
+        }
+        let outcome = outcome?;
+        pass.counts += outcome.counts;
+        if !outcome.claimable.is_empty() {
+            self.due_hint.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Reads one by one the recordings that are not final and lie further back than the poll reached.
+    async fn recheck(
+        &self,
+        api: &WorkspaceApi,
+        ids: Vec<RecordingId>,
+        pass: &mut Pass,
+        soft: &CancellationToken,
+    ) -> Result<Ended, CatalogError> {
+        for id in ids {
+            let asked = tokio::select! {
+                biased;
+                () = soft.cancelled() => return Ok(Ended::Stopped),
+                asked = api.recording(id) => asked,
+            };
+            match asked {
+                Ok(listed) => {
+                    let page = Page { items: vec![Item::Understood(Box::new(listed))], next: None };
+                    self.keep_page(api, page, pass, self.clock.now()).await?;
+                }
+                Err(error) if error.kind == ApiErrorKind::NotFound => {
+                    self.catalog.note_deleted(api.name(), id, "upstream no longer knows it").await?;
+                }
+                Err(error) => return Ok(Ended::Failed(error)),
+            }
+        }
+        Ok(Ended::Complete)
+    }
+}
+
+const fn trouble(kind: ApiErrorKind) -> Trouble {
+    match kind {
+        ApiErrorKind::Denied => Trouble::Denied,
+        ApiErrorKind::RateLimited(wait) => Trouble::RateLimited(wait),
+        ApiErrorKind::NotFound | ApiErrorKind::Unavailable | ApiErrorKind::Malformed | ApiErrorKind::Refused => {
+            Trouble::Other
+        }
+    }
+}
+
+/// A walk under way.
+struct Pass {
+    kind: WalkKind,
+    started_at: Timestamp,
+    counts: UpsertCounts,
+    listed: u64,
+    pages: u64,
+}
+
+impl Pass {
+    const fn lane(&self) -> Lane {
+        match self.kind {
+            WalkKind::Poll => Lane::Fresh,
+            WalkKind::Full => Lane::Backlog,
+        }
+    }
+
+    /// A full walk marks all it sees as seen; a poll only now and then, so that an idle one writes nothing.
+    fn touch_before(&self) -> Timestamp {
+        match self.kind {
+            WalkKind::Full => self.started_at,
+            WalkKind::Poll => self.started_at.before(SEEN_GRAIN),
+        }
+    }
+}
+
+/// Sees a list that repeats itself or does not end, at eight bytes a page.
+struct EndlessGuard {
+    max_pages: u64,
+    pages: u64,
+    empty_pages: u32,
+    tokens: HashSet<u64>,
+    contents: HashSet<u64>,
+}
+
+impl EndlessGuard {
+    fn new(max_pages: u64) -> Self {
+        Self { max_pages, pages: 0, empty_pages: 0, tokens: HashSet::new(), contents: HashSet::new() }
+    }
+
+    fn check(&mut self, page: &Page) -> Result<(), ApiError> {
+        let endless = |what: String| Err(ApiError { kind: ApiErrorKind::Malformed, what });
+        self.pages += 1;
+        let Some(next) = &page.next else {
+            return Ok(());
+        };
+        if !self.tokens.insert(hash(next)) {
+            return endless(format!("the list repeats itself: page {} gives a page token again", self.pages));
+        }
+        if self.pages >= self.max_pages {
+            return endless(format!("the list does not end within {} pages (sync.max_pages)", self.max_pages));
+        }
+        if page.items.is_empty() {
+            self.empty_pages += 1;
+            if self.empty_pages >= MOST_EMPTY_PAGES {
+                return endless(format!("the list goes on after {MOST_EMPTY_PAGES} empty pages in a row"));
+            }
+            return Ok(());
+        }
+        self.empty_pages = 0;
+        if !self.contents.insert(content_hash(page)) {
+            return endless(format!("the list repeats itself: page {} holds what an earlier one held", self.pages));
+        }
+        Ok(())
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A hash of which items a page holds, whatever their order.
+fn content_hash(page: &Page) -> u64 {
+    page.items
+        .iter()
+        .map(|item| match item {
+            Item::Understood(listed) => hash(&listed.recording.id),
+            Item::SetAside(item) => hash(&item.raw),
+        })
+        .fold(0, u64::wrapping_add)
+}

@@ -1,0 +1,196 @@
+//! Decides when a workspace is walked, and how: polls at an interval, full walks now and then, rests after trouble.
+//!
+//! Each workspace runs by itself: the trouble of one stays there. A pass takes no input but what the catalog and the
+//! options say, so that the first, the hourly and the one after a crash are the same. Must not know: pages, downloads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::explain::chain;
+use crate::domain::ids::WorkspaceName;
+use crate::domain::report::UpsertCounts;
+use crate::domain::report::WalkKind;
+use crate::domain::report::WalkOutcome;
+use crate::lister::Lister;
+use crate::lister::Trouble;
+use crate::lister::Walk;
+use crate::sweep::Sweep;
+use crate::sweep::SweepReport;
+
+/// The least time between requests to a workspace whose credential is refused.
+const DENIED_REST: Duration = Duration::from_secs(60);
+
+/// How often the catalog is swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// When workspaces are walked.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// Time between the end of a walk and the beginning of the next, before jitter.
+    pub interval: Duration,
+    /// Time between the beginnings of full walks.
+    pub full_walk_interval: Duration,
+}
+
+/// A pass over one workspace, as it went.
+pub struct Pass {
+    /// The workspace.
+    pub workspace: WorkspaceName,
+    /// How its walk went, or why the catalog could not take it.
+    pub result: Result<Walk, PassError>,
+}
+
+/// The catalog could not be read or written during a pass.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep what was listed")]
+pub struct PassError {
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl PassError {
+    fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Box::new(source) }
+    }
+}
+
+/// Walks workspaces when they are due.
+pub struct Scheduler {
+    lister: Arc<Lister>,
+    sweep: Sweep,
+    options: SchedulerOptions,
+}
+
+impl Scheduler {
+    /// A scheduler over the lister's workspaces.
+    #[must_use]
+    pub const fn new(lister: Arc<Lister>, sweep: Sweep, options: SchedulerOptions) -> Self {
+        Self { lister, sweep, options }
+    }
+
+    /// Heals what a crash left. To be called before anything else runs.
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn sweep(&self) -> Result<SweepReport, PassError> {
+        self.sweep.run().await.map_err(PassError::new)
+    }
+
+    /// One pass over one workspace: a full walk where one is due, a poll otherwise.
+    pub async fn pass(&self, workspace: &WorkspaceName, soft: &CancellationToken) -> Pass {
+        let result = async {
+            let full_due = self.lister.full_walk_due(workspace, self.options.full_walk_interval).await?;
+            let kind = if full_due { WalkKind::Full } else { WalkKind::Poll };
+            self.lister.walk(workspace, kind, soft).await
+        };
+        Pass { workspace: workspace.clone(), result: result.await.map_err(PassError::new) }
+    }
+
+    /// One pass over each workspace, at the same time.
+    pub async fn run_once(&self, soft: &CancellationToken) -> Vec<Pass> {
+        let mut names: Vec<&WorkspaceName> = self.lister.workspaces().collect();
+        names.sort();
+        let passes = join_all(names.into_iter().map(|name| self.pass(name, soft))).await;
+        for pass in &passes {
+            Health::default().note(pass);
+        }
+        passes
+    }
+
+    /// Passes over every workspace, again and again until `soft`.
+    pub async fn run(&self, soft: &CancellationToken) {
+        let loops = self.lister.workspaces().map(|name| self.keep_walking(name, soft));
+        tokio::join!(join_all(loops), self.keep_sweeping(soft));
+    }
+
+    async fn keep_walking(&self, workspace: &WorkspaceName, soft: &CancellationToken) {
+        let mut health = Health::default();
+        while !soft.is_cancelled() {
+            let pass = self.pass(workspace, soft).await;
+            health.note(&pass);
+            let rest = jittered(self.rest_after(&pass));
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    fn rest_after(&self, pass: &Pass) -> Duration {
+        let least = match &pass.result {
+            Ok(Walk { trouble: Some(Trouble::Denied), .. }) => DENIED_REST,
+            Ok(Walk { trouble: Some(Trouble::RateLimited(wait)), .. }) => *wait,
+            _ => Duration::ZERO,
+        };
+        self.options.interval.max(least)
+    }
+
+    async fn keep_sweeping(&self, soft: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = soft.cancelled() => return,
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            }
+            if let Err(error) = self.sweep().await {
+                tracing::debug!(error = %error, "the catalog could not be swept");
+            }
+        }
+    }
+}
+
+/// A tenth earlier, so that polls of many workspaces do not march in step and none is later than it should be.
+fn jittered(rest: Duration) -> Duration {
+    rest.mul_f64(1.0 - fastrand::f64() / 10.0)
+}
+
+/// What was last said about a workspace, so that trouble is told once when it begins and once when it ends.
+#[derive(Default)]
+struct Health {
+    trouble: Option<String>,
+}
+
+impl Health {
+    fn note(&mut self, pass: &Pass) {
+        let workspace = &pass.workspace;
+        let now = match &pass.result {
+            Err(error) => Some(chain(error)),
+            Ok(walk) => match &walk.report.outcome {
+                WalkOutcome::Failed(why) => Some(why.clone()),
+                WalkOutcome::Complete => None,
+                WalkOutcome::Stopped => return,
+            },
+        };
+        if let Ok(walk) = &pass.result {
+            tell_walk(workspace, walk);
+        }
+        match (&now, &self.trouble) {
+            (Some(why), None) if matches!(&pass.result, Ok(Walk { trouble: Some(Trouble::Denied), .. })) => {
+                tracing::error!(workspace.name = %workspace, error = %why,
+                    "workspace paused: its credential is refused; tried again each minute");
+            }
+            (Some(why), None) => {
+                tracing::warn!(workspace.name = %workspace, error = %why, "walk failed; tried again at the next interval");
+            }
+            (None, Some(_)) => tracing::info!(workspace.name = %workspace, "workspace is walked again"),
+            _ => {}
+        }
+        self.trouble = now;
+    }
+}
+
+fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {
+    let report = &walk.report;
+    let UpsertCounts { new, changed, unchanged, set_aside } = report.changes;
+    let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
+    let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
+    if report.kind == WalkKind::Full || new + changed + set_aside > 0 {
+        tracing::info!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
+            new, changed, unchanged, set_aside, elapsed_ms, "walk ended");
+    } else {
+        tracing::debug!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
+            elapsed_ms, "walk ended with nothing new");
+    }
+}
