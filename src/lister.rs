@@ -89,10 +89,46 @@ pub struct Lister {
 }
 
 /// Why pages stopped coming.
-enum Ended {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// A page without a next token proved the end of the list.
     Complete,
+    /// We were asked to stop.
     Stopped,
+    /// Anything else.
     Failed(ApiError),
+}
+
+/// Reads a listing page by page to its proven end, giving each page to `keep` before the next is asked for. `soft`
+/// ends it between pages.
+///
+/// # Errors
+/// What `keep` gives.
+pub async fn each_page<E>(
+    api: &WorkspaceApi,
+    query: ListQuery,
+    max_pages: u64,
+    soft: &CancellationToken,
+    mut keep: impl AsyncFnMut(Page) -> Result<(), E>,
+) -> Result<Ended, E> {
+    let mut token = None;
+    let mut guard = EndlessGuard::new(max_pages);
+    loop {
+        let asked = tokio::select! {
+            biased;
+            () = soft.cancelled() => return Ok(Ended::Stopped),
+            page = api.list_page(query, token.as_ref()) => page,
+        };
+        let page = match asked.and_then(|page| guard.check(&page).map(|()| page)) {
+            Ok(page) => page,
+            Err(error) => return Ok(Ended::Failed(error)),
+        };
+        token = page.next.clone();
+        keep(page).await?;
+        if token.is_none() {
+            return Ok(Ended::Complete);
+        }
+    }
 }
 
 impl Lister {
@@ -175,26 +211,15 @@ impl Lister {
             }
         };
         let query = ListQuery { start_at: start_at.max(self.options.since), end_at: None };
-        let mut token = None;
-        let mut guard = EndlessGuard::new(self.options.max_pages);
-        loop {
-            let asked = tokio::select! {
-                biased;
-                () = soft.cancelled() => return Ok(Ended::Stopped),
-                page = api.list_page(query, token.as_ref()) => page,
-            };
-            let page = match asked.and_then(|page| guard.check(&page).map(|()| page)) {
-                Ok(page) => page,
-                Err(error) => return Ok(Ended::Failed(error)),
-            };
-            token = page.next.clone();
+        let keep = async |page: Page| {
             pass.pages += 1;
-            self.keep_page(api, page, pass, pass.touch_before()).await?;
-            if token.is_none() {
-                break;
-            }
+            let touch_before = pass.touch_before();
+            self.keep_page(api, page, pass, touch_before).await
+        };
+        match each_page(api, query, self.options.max_pages, soft, keep).await? {
+            Ended::Complete => self.recheck(api, recheck, pass, soft).await,
+            ended => Ok(ended),
         }
-        self.recheck(api, recheck, pass, soft).await
     }
 
     /// One page into the catalog, in one transaction, its links into the book before that: whoever finds a recording

@@ -1,1 +1,7 @@
-fn main(){}
+//! The binary: hands over to the command line and returns its exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    birdkeep::cli::run()
+}

@@ -32,6 +32,8 @@ pub(super) struct Ask {
     pub from_byte: u64,
     /// The ETag of the object they came from, verbatim.
     pub if_match: Option<String>,
+    /// Nothing but the first byte is wanted.
+    pub only_first: bool,
 }
 
 /// How a request ended without a body that can be read on.
@@ -85,7 +87,9 @@ impl Media {
         if ticket.asks_for_checksum() {
             request = request.header("x-amz-checksum-mode", "ENABLED");
         }
-        if ask.from_byte > 0 {
+        if ask.only_first {
+            request = request.header(RANGE, "bytes=0-0");
+        } else if ask.from_byte > 0 {
             request = request.header(RANGE, format!("bytes={}-", ask.from_byte));
             if let Some(etag) = &ask.if_match {
                 request = request.header(IF_MATCH, etag);

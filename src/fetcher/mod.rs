@@ -157,13 +157,7 @@ impl Fetcher {
         store: Store,
         options: FetcherOptions,
     ) -> Result<Self, ClientError> {
-        let media = Media {
-            client: media_client()?,
-            allowed_hosts: options.allowed_hosts.clone(),
-            max_redirects: options.max_redirects,
-            stall_timeout: options.stall_timeout,
-        };
-        Ok(Self { api, workspaces, store, media, options })
+        Ok(Self { media: media(&options)?, api, workspaces, store, options })
     }
 
     /// Recordings whose links are at hand, those that run out first before the others. Each is offered once.
@@ -210,6 +204,34 @@ impl Fetcher {
         .run(&key)
         .await
     }
+}
+
+/// Asks for the first byte of a body, to see whether bodies can be fetched at all. Returns how long it took to come.
+///
+/// # Errors
+/// Says what stands in the way.
+pub async fn first_byte(options: &FetcherOptions, ticket: &Ticket) -> Result<Duration, FetchError> {
+    let media = media(options).map_err(|error| FetchError::transient(chain(&error)))?;
+    let begun = Instant::now();
+    let ask = Ask { only_first: true, ..Ask::default() };
+    let mut response = media.open(ticket, &ask).await.map_err(|no_body| match no_body {
+        NoBody::NotAllowed(why) | NoBody::Broken(why) => FetchError::transient(why),
+        NoBody::Refused(refusal) => FetchError::transient(refusal.text()),
+    })?;
+    match media.next(&mut response).await {
+        Ok(Some(_)) => Ok(begun.elapsed()),
+        Ok(None) => Err(FetchError::transient("the body is empty")),
+        Err(why) => Err(FetchError::transient(why)),
+    }
+}
+
+fn media(options: &FetcherOptions) -> Result<Media, ClientError> {
+    Ok(Media {
+        client: media_client()?,
+        allowed_hosts: options.allowed_hosts.clone(),
+        max_redirects: options.max_redirects,
+        stall_timeout: options.stall_timeout,
+    })
 }
 
 /// A body on its way.
@@ -285,11 +307,7 @@ impl Fetch<'_> {
         let ask = self.body.as_ref().map(Body::ask).unwrap_or_default();
         let opened = self.stoppable(self.fetcher.media.open(&ticket, &ask)).await;
         match opened.map_err(Setback::Final)? {
-            Ok(response) => {
-                if !self.size_confirmed {
-                    self.receive(response, &ask).await?;
-                }
-            }
+            Ok(response) => self.receive(response, &ask).await?,
             Err(no_body) => self.read_refusal(no_body)?,
         }
         self.conclude().await
@@ -507,6 +525,7 @@ impl Body {
         Ask {
             from_byte: self.staged.received_bytes(),
             if_match: self.announced.strong_etag().map(str::to_owned),
+            only_first: false,
         }
     }
 }

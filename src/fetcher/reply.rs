@@ -27,6 +27,17 @@ pub(super) enum Refusal {
     Odd(String),
 }
 
+impl Refusal {
+    /// The refusal in words.
+    pub fn text(self) -> String {
+        match self {
+            Self::Expired(why) | Self::Withheld(why) | Self::Busy(why) | Self::Odd(why) => why,
+            Self::Changed => "the object changed".to_owned(),
+            Self::OutOfRange(_) => "the object is shorter than asked for".to_owned(),
+        }
+    }
+}
+
 /// Reads a refusal. `head` is the beginning of its body.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, head: &[u8]) -> Refusal {
     let xml = String::from_utf8_lossy(head);

@@ -1,0 +1,175 @@
+//! Puts the rooms together: options out of the configuration, and every room out of those below it.
+//!
+//! Must not know: what the rooms do.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::Notify;
+
+use crate::api::Api;
+use crate::api::ApiOptions;
+use crate::api::WorkspaceAccess;
+use crate::api::WorkspaceApi;
+use crate::catalog::Catalog;
+use crate::catalog::CatalogOptions;
+use crate::catalog::CatalogReader;
+use crate::config::Config;
+use crate::domain::clock::SharedClock;
+use crate::domain::ids::WorkspaceName;
+use crate::fetcher::Fetcher;
+use crate::fetcher::FetcherOptions;
+use crate::lister::Lister;
+use crate::lister::ListerOptions;
+use crate::queue::Queue;
+use crate::queue::QueueOptions;
+use crate::scheduler::Scheduler;
+use crate::scheduler::SchedulerOptions;
+use crate::store::Store;
+use crate::store::StoreOptions;
+use crate::sweep::Sweep;
+
+/// The house, built and swept, not yet running. Holds the archive's lock.
+pub struct App {
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) reader: CatalogReader,
+    pub(super) names: Vec<WorkspaceName>,
+    catalog: Catalog,
+    store: Store,
+}
+
+impl App {
+    /// Opens the archive and its catalog, heals what a crash left, and wires the rest.
+    ///
+    /// # Errors
+    /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
+    pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let options = store_options(config, &clock);
+        let store = tokio::task::spawn_blocking(move || Store::open(&options)).await.context("opening the archive")??;
+        if store.cleared_staging() > 0 {
+            tracing::info!(files = store.cleared_staging(), "removed unfinished files of an earlier run");
+        }
+        let catalog = open_catalog(config, &store, &clock).await?;
+        let names: Vec<WorkspaceName> = config.workspaces.iter().map(|workspace| workspace.name.clone()).collect();
+        let api = Api::new(api_options(config), Arc::clone(&clock))?;
+        let workspaces = workspace_apis(config, &api);
+        let due_hint = Arc::new(Notify::new());
+        let fetcher = Fetcher::new(api, Arc::clone(&workspaces), store.clone(), fetcher_options(config))?;
+        let queue = Queue::new(
+            catalog.clone(),
+            Arc::new(fetcher),
+            Arc::clone(&clock),
+            QueueOptions {
+                concurrency: config.download.concurrency,
+                max_attempts: config.download.max_attempts,
+            },
+            names.clone(),
+            Arc::clone(&due_hint),
+        );
+        let lister = Lister::new(workspaces, catalog.clone(), Arc::clone(&clock), lister_options(config), due_hint);
+        let scheduler = Scheduler::new(
+            Arc::new(lister),
+            Sweep::new(catalog.clone(), clock),
+            SchedulerOptions {
+                interval: config.sync.interval,
+                full_walk_interval: config.sync.full_walk_interval,
+            },
+        );
+        let swept = scheduler.sweep().await?;
+        if swept.reclaimed > 0 {
+            tracing::info!(recordings = swept.reclaimed, "took back what an earlier run was fetching when it ended");
+        }
+        Ok(Self {
+            reader: catalog.reader(),
+            scheduler: Arc::new(scheduler),
+            queue: Arc::new(queue),
+            names,
+            catalog,
+            store,
+        })
+    }
+
+    /// Closes the catalog; the archive's lock goes with `self`.
+    pub(super) async fn close(self) {
+        if let Err(error) = self.catalog.close().await {
+            tracing::warn!(%error, "the catalog did not close cleanly; nothing is lost, its log is read at the next start");
+        }
+        drop(self.store);
+    }
+}
+
+async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> anyhow::Result<Catalog> {
+    let store_for_look = store.clone();
+    let recordings_exist = tokio::task::spawn_blocking(move || store_for_look.has_recordings())
+        .await
+        .context("looking for recordings")?
+        .context("cannot look for recordings in the archive")?;
+    let catalog = Catalog::open(CatalogOptions {
+        path: store.catalog_path(),
+        archive_id: store.archive_id().to_owned(),
+        recordings_exist,
+        group_readable: config.archive.group_readable,
+        clock: Arc::clone(clock),
+        run_id: fastrand::i64(1..),
+    })
+    .await?;
+    let workspaces: Vec<_> =
+        config.workspaces.iter().map(|workspace| (workspace.name.clone(), workspace.id.clone())).collect();
+    catalog.register_workspaces(&workspaces).await?;
+    Ok(catalog)
+}
+
+fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {
+    StoreOptions {
+        dir: config.archive.dir.clone(),
+        expected_id: config.archive.id.clone(),
+        group_readable: config.archive.group_readable,
+        min_free_bytes: config.archive.min_free_bytes,
+        clock: Arc::clone(clock),
+    }
+}
+
+pub(super) fn api_options(config: &Config) -> ApiOptions {
+    ApiOptions {
+        base_url: config.api.base_url.clone(),
+        page_size: config.api.page_size,
+        requests_per_second: NonZeroU32::new(config.api.requests_per_second).unwrap_or(NonZeroU32::MIN),
+        timeout: config.api.timeout,
+        max_page_bytes: config.api.max_page_bytes,
+    }
+}
+
+pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<WorkspaceName, WorkspaceApi>> {
+    let apis = config.workspaces.iter().map(|workspace| {
+        let access = WorkspaceAccess {
+            name: workspace.name.clone(),
+            id: workspace.id.clone(),
+            credential: workspace.credential.clone(),
+        };
+        (workspace.name.clone(), api.workspace(access))
+    });
+    Arc::new(apis.collect())
+}
+
+pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
+    FetcherOptions {
+        allowed_hosts: config.download.allowed_hosts.clone(),
+        expiry_margin: config.download.expiry_margin,
+        stall_timeout: config.download.stall_timeout,
+        total_timeout: config.download.total_timeout,
+        min_rate_bytes_per_second: config.download.min_rate_bytes_per_second,
+        max_bytes: config.download.max_bytes,
+        max_redirects: config.download.max_redirects,
+    }
+}
+
+fn lister_options(config: &Config) -> ListerOptions {
+    ListerOptions {
+        overlap: config.sync.overlap,
+        since: config.sync.since,
+        max_pages: config.sync.max_pages,
+    }
+}

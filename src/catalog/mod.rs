@@ -1,0 +1,41 @@
+//! The catalog: one SQLite database that knows every recording, where it stands and what is to be done next.
+//!
+//! Owns all SQL of the house. One transaction per method; a transaction that writes takes the write lock when it
+//! begins. Every future here may be dropped: what it did not commit is rolled back, so either all of a call is
+//! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
+
+mod claims;
+mod error;
+mod list;
+mod open;
+mod preflight;
+mod read;
+mod reclaim;
+mod retry;
+mod rows;
+mod settle;
+mod show;
+mod status;
+mod upsert;
+mod walks;
+mod workspaces;
+
+pub use claims::Claim;
+pub use error::CatalogError;
+pub use error::Refusal;
+pub use list::ListCursor;
+pub use list::ListFilter;
+pub use list::RecordingRow;
+pub use open::Catalog;
+pub use open::CatalogOptions;
+pub use read::CatalogReader;
+pub use retry::RetryReport;
+pub use settle::ClaimEnd;
+pub use show::MetadataVersion;
+pub use show::RecordingDetail;
+pub use status::ArchiveRow;
+pub use status::LastWalk;
+pub use status::WorkspaceSummary;
+pub use upsert::PageUpsert;
+pub use upsert::UpsertOutcome;
+pub use walks::PollPlan;

@@ -1,0 +1,284 @@
+//! Opens and closes the catalog: the file and its mode, the connections and their settings, the schema.
+//!
+//! Must not know: what the tables are used for.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::Sqlite;
+use sqlx::Transaction;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::SqliteJournalMode;
+use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::SqliteSynchronous;
+
+use super::error::CatalogError;
+use super::error::Refusal;
+use super::preflight::BUSY_TIMEOUT;
+use super::preflight::Found;
+use super::preflight::MIGRATIONS;
+use super::preflight::beside;
+use super::preflight::examine;
+use super::preflight::known_schema;
+use super::preflight::refused;
+use super::read::CatalogReader;
+use crate::domain::clock::SharedClock;
+
+/// How many connections read at the same time.
+const READERS: u32 = 4;
+
+/// How long a call waits for the one writing connection: several waits for another process's lock.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The oldest SQLite whose write-ahead log is sound when one connection writes while another checkpoints.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// What a catalog is opened with.
+#[derive(Clone)]
+pub struct CatalogOptions {
+    /// Where the database is.
+    pub path: PathBuf,
+    /// The archive it belongs to. A catalog of another archive is refused.
+    pub archive_id: String,
+    /// Whether the archive holds recordings. If so, a missing or empty catalog is refused rather than made.
+    pub recordings_exist: bool,
+    /// Mode 0640 instead of 0600.
+    pub group_readable: bool,
+    /// Tells the time of what is written.
+    pub clock: SharedClock,
+    /// Names this run: claims of any other run are taken back by [`Catalog::reclaim`]. Drawn at random.
+    pub run_id: i64,
+}
+
+/// The catalog, opened for writing. Clones share its connections.
+#[derive(Clone)]
+pub struct Catalog {
+    writer: SqlitePool,
+    reader: CatalogReader,
+    pub(super) clock: SharedClock,
+    pub(super) run_id: i64,
+    /// Which workspace comes first at the next claim.
+    pub(super) turn: Arc<AtomicUsize>,
+}
+
+impl Catalog {
+    /// Opens the catalog, makes it where there is none and no recordings exist, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`CatalogError::Refused`] where it is missing or empty although recordings exist, damaged, of a newer schema, or
+    /// of another archive or program; it is then left byte for byte as it was. Otherwise what the system or SQLite says.
+    pub async fn open(options: CatalogOptions) -> Result<Self, CatalogError> {
+        let path = absolute(&options.path)?;
+        match examine(&path, true).await? {
+            Found::Nothing if options.recordings_exist => return Err(refused(&path, Refusal::Missing)),
+            Found::Nothing => create(&path)?,
+            Found::Empty if options.recordings_exist => return Err(refused(&path, Refusal::Empty)),
+            Found::Empty => {}
+            Found::Catalog { archive_id, .. } => check_archive(&path, archive_id, &options.archive_id)?,
+        }
+        set_mode(&path, if options.group_readable { 0o640 } else { 0o600 })?;
+        let writer = connect_writer(&path).await?;
+        check_connection(&path, &writer).await?;
+        MIGRATIONS.run(&writer).await.map_err(|source| CatalogError::Migrate { source })?;
+        Self::with(&path, writer, options).await
+    }
+
+    /// Opens a catalog that another process may be writing, for short writes such as [`Catalog::retry`]: it is neither
+    /// made nor migrated nor checked whole.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`], and [`Refusal::Older`] where the schema is not up to date. A missing or empty one is
+    /// refused whether recordings exist or not.
+    pub async fn open_beside_writer(options: CatalogOptions) -> Result<Self, CatalogError> {
+        let path = absolute(&options.path)?;
+        match examine(&path, false).await? {
+            Found::Nothing => return Err(refused(&path, Refusal::Missing)),
+            Found::Empty => return Err(refused(&path, Refusal::Empty)),
+            Found::Catalog { schema, archive_id, .. } => {
+                check_archive(&path, archive_id, &options.archive_id)?;
+                check_schema(&path, schema)?;
+            }
+        }
+        let writer = connect_writer(&path).await?;
+        check_connection(&path, &writer).await?;
+        Self::with(&path, writer, options).await
+    }
+
+    async fn with(path: &Path, writer: SqlitePool, options: CatalogOptions) -> Result<Self, CatalogError> {
+        let now = options.clock.now().as_microseconds();
+        let catalog = Self {
+            writer,
+            reader: CatalogReader::of_pool(reader_pool(
+                SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT),
+            )),
+            clock: options.clock,
+            run_id: options.run_id,
+            turn: Arc::default(),
+        };
+        let mut tx = catalog.begin("begin").await?;
+        sqlx::query!(
+            "-- catalog.name_archive
+            INSERT INTO archive (one, archive_id, created_at) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING",
+            options.archive_id,
+            now
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(CatalogError::sql("name its archive"))?;
+        commit(tx, "name its archive").await?;
+        Ok(catalog)
+    }
+
+    /// The read side, for as many holders as needed.
+    #[must_use]
+    pub fn reader(&self) -> CatalogReader {
+        self.reader.clone()
+    }
+
+    /// Folds the write-ahead log into the file and closes every connection, once those in use have come back.
+    ///
+    /// # Errors
+    /// The log could not be folded in, which loses nothing: the next one to open the catalog reads it.
+    pub async fn close(self) -> Result<(), CatalogError> {
+        self.reader.close().await;
+        let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
+        self.writer.close().await;
+        folded.map_err(CatalogError::sql("fold in its log")).map(drop)
+    }
+
+    /// Begins a transaction that holds the write lock from the start: one that reads first and locks later can fail
+    /// at once, without waiting for its turn.
+    pub(super) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(CatalogError::sql(operation))
+    }
+
+    pub(super) const fn read_pool(&self) -> &SqlitePool {
+        self.reader.pool()
+    }
+}
+
+/// Commits, naming the operation where that fails.
+pub(super) async fn commit(tx: Transaction<'_, Sqlite>, operation: &'static str) -> Result<(), CatalogError> {
+    tx.commit().await.map_err(CatalogError::sql(operation))
+}
+
+/// The connections that read, opened when first needed.
+pub(super) fn reader_pool(options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options)
+}
+
+/// SQLite takes a relative name that begins with `file:` for an address.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CatalogError> {
+    std::path::absolute(path).map_err(|source| CatalogError::File { operation: "find", path: path.to_owned(), source })
+}
+
+/// Refuses a schema other than the one this program needs.
+pub(super) fn check_schema(path: &Path, found: i64) -> Result<(), CatalogError> {
+    let known = known_schema();
+    if found < known {
+        return Err(refused(path, Refusal::Older { found, known }));
+    }
+    Ok(())
+}
+
+fn check_archive(path: &Path, found: String, expected: &str) -> Result<(), CatalogError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(refused(path, Refusal::OtherArchive { found, expected: expected.to_owned() }))
+}
+
+async fn connect_writer(path: &Path) -> Result<SqlitePool, CatalogError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode anything less may lose the last commits when power fails.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        // A backfill then folds its log in every 16 MiB, and gives back what a long reader made it grow beyond 64 MiB.
+        .pragma("wal_autocheckpoint", "4096")
+        .pragma("journal_size_limit", "67108864");
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(WRITER_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // After a full disk SQLite may end a transaction by itself, which sqlx does not notice: such a connection can
+        // never begin another one and is replaced.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options)
+        .await
+        .map_err(CatalogError::sql("be opened"))
+}
+
+/// Checks what the settings cannot promise.
+async fn check_connection(path: &Path, writer: &SqlitePool) -> Result<(), CatalogError> {
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(writer)
+        .await
+        .map_err(CatalogError::sql("be opened"))?;
+    let version: String = sqlx::query_scalar("-- catalog.sqlite_version\nSELECT sqlite_version()")
+        .fetch_one(writer)
+        .await
+        .map_err(CatalogError::sql("be opened"))?;
+    if mode != "wal" {
+        return Err(refused(path, Refusal::NoWriteAheadLog { mode }));
+    }
+    if version_of(&version).is_none_or(|version| version < OLDEST_SQLITE) {
+        return Err(refused(path, Refusal::SqliteTooOld { version }));
+    }
+    Ok(())
+}
+
+fn version_of(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(str::parse::<u32>);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// Makes the file, so that it is private from its first moment and no link is followed.
+fn create(path: &Path) -> Result<(), CatalogError> {
+    let failed = |operation| move |source| CatalogError::File { operation, path: path.to_owned(), source };
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(nofollow())
+        .open(path)
+        .map_err(failed("make"))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))
+}
+
+fn nofollow() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
+}
+
+/// Sets the mode of the file and its companions, by name: see [`super::preflight`] for why they are not opened.
+fn set_mode(path: &Path, mode: u32) -> Result<(), CatalogError> {
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        let set = fs::symlink_metadata(&file).and_then(|found| {
+            if found.is_file() && found.permissions().mode() & 0o7777 != mode {
+                fs::set_permissions(&file, fs::Permissions::from_mode(mode))?;
+            }
+            Ok(())
+        });
+        match set {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(CatalogError::File { operation: "set the mode of", path: file, source }),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! The command line: what can be said, and which exit code comes of it.
+//!
+//! Results go to stdout, logs and progress to stderr. Must not know: how anything is done.
+
+mod check;
+mod daemon;
+mod list;
+mod once;
+mod output;
+mod progress;
+mod retry;
+mod show;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::config::Config;
+use crate::config::Credentials;
+use crate::config::Sources;
+use crate::domain::clock::SharedClock;
+use crate::domain::clock::SystemClock;
+use crate::domain::ids::RecordingId;
+use crate::domain::ids::WorkspaceName;
+use crate::telemetry;
+use crate::telemetry::LogFormat;
+
+/// Keeps the call recordings of Bird (MessageBird) workspaces on your own disk: complete, unaltered, in time.
+///
+/// Without a command it runs as a daemon until SIGTERM or SIGINT.
+#[derive(Debug, Parser)]
+#[command(name = "birdkeep", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = false)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+
+    /// One pass over each workspace: fetch what is due, print a summary, exit
+    #[arg(long)]
+    once: bool,
+
+    /// With --once: list and report what would be archived; write nothing
+    #[arg(long, requires = "once")]
+    dry_run: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all well; 1 the work could not be done; 3 finished, but some recordings or \
+workspaces failed; 64 usage; 78 configuration.";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file [default: $BIRDKEEP_CONFIG, else /etc/birdkeep/birdkeep.toml if present, else environment]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Only this workspace; may be given several times
+    #[arg(long, global = true, value_name = "NAME")]
+    workspace: Vec<WorkspaceName>,
+
+    /// error, warn, info, debug, trace, or a list of target=level
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+
+    /// How log lines look
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything a pass needs: configuration, key and rights, clock, directory, space, one media byte
+    Check,
+    /// How each workspace stands: counts by state, bytes, last complete walk, oldest due
+    Status {
+        /// How to print it
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        format: ReportFormat,
+    },
+    /// Recordings, newest first
+    List(list::ListArgs),
+    /// One recording, all that is known
+    Show {
+        /// The recording's id
+        id: RecordingId,
+        /// How to print it
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        format: ReportFormat,
+    },
+    /// Make recordings due again that were given up or gone; end the wait of those that failed
+    Retry(retry::RetryArgs),
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Well,
+    Failed,
+    Partly,
+    Usage,
+    Configuration,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Well => 0,
+            Outcome::Failed => 1,
+            Outcome::Partly => 3,
+            Outcome::Usage => 64,
+            Outcome::Configuration => 78,
+        })
+    }
+}
+
+/// Reads the command line, runs what it says, and returns the exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    run_outcome().into()
+}
+
+fn run_outcome() -> Outcome {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are errors to clap, of a kind that does not use stderr.
+            drop(error.print());
+            return if error.use_stderr() { Outcome::Usage } else { Outcome::Well };
+        }
+    };
+    if line.command.is_some() && line.once {
+        output::complain("--once runs a pass and takes no command");
+        return Outcome::Usage;
+    }
+    if let Err(error) = telemetry::init(&line.global.log_level, line.global.log_format) {
+        output::complain(&error.to_string());
+        return Outcome::Usage;
+    }
+    // Commands that only read the archive must work for people who cannot read the keys.
+    let credentials = match line.command {
+        None | Some(Command::Check) => Credentials::Needed,
+        Some(_) => Credentials::NotNeeded,
+    };
+    let mut config = match Config::load(&Sources::from_process(line.global.config.clone()), credentials) {
+        Ok(config) => config,
+        Err(faults) => {
+            output::complain(&faults.to_string());
+            return Outcome::Configuration;
+        }
+    };
+    if let Err(complaint) = select_workspaces(&mut config, &line.global.workspace) {
+        output::complain(&complaint);
+        return Outcome::Usage;
+    }
+    for workspace in &config.workspaces {
+        telemetry::hide(workspace.credential.secret.clone());
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("cannot start: {error}"));
+            return Outcome::Failed;
+        }
+    };
+    let outcome = runtime.block_on(dispatch(line, config));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+async fn dispatch(line: CommandLine, config: Config) -> Outcome {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let selected = line.global.workspace;
+    let result = match line.command {
+        None if line.dry_run => once::dry_run(config, clock).await,
+        None if line.once => once::once(config, clock).await,
+        None => daemon::run(config, clock).await,
+        Some(Command::Check) => check::run(config, clock).await,
+        Some(Command::Status { format }) => status::run(&config, &selected, format).await,
+        Some(Command::List(args)) => list::run(&config, selected, args).await,
+        Some(Command::Show { id, format }) => show::run(&config, &selected, id, format).await,
+        Some(Command::Retry(args)) => retry::run(&config, &selected, args).await,
+    };
+    result.unwrap_or_else(|error| {
+        output::complain(&format!("{error:#}"));
+        Outcome::Failed
+    })
+}
+
+/// Keeps only the workspaces that were named, if any were.
+fn select_workspaces(config: &mut Config, selected: &[WorkspaceName]) -> Result<(), String> {
+    for name in selected {
+        if !config.workspaces.iter().any(|workspace| workspace.name == *name) {
+            let known: Vec<&str> = config.workspaces.iter().map(|workspace| workspace.name.as_str()).collect();
+            return Err(format!("--workspace {name}: no such workspace; configured are: {}", known.join(", ")));
+        }
+    }
+    if !selected.is_empty() {
+        config.workspaces.retain(|workspace| selected.contains(&workspace.name));
+    }
+    Ok(())
+}

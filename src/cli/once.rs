@@ -1,0 +1,92 @@
+//! `birdkeep --once` and `--once --dry-run`: one pass, or a look at what it would do.
+
+use anyhow::Result;
+use tokio_util::sync::CancellationToken;
+
+use super::Outcome;
+use super::output;
+use super::output::Table;
+use super::output::short_bytes;
+use super::progress;
+use crate::app;
+use crate::app::App;
+use crate::app::OnceReport;
+use crate::config::Config;
+use crate::domain::clock::SharedClock;
+use crate::domain::state::STATES;
+use crate::lifecycle::Lifecycle;
+
+pub(super) async fn once(config: Config, clock: SharedClock) -> Result<Outcome> {
+    let life = Lifecycle::install(config.shutdown.grace)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let app = App::open(&config, clock).await?;
+    let over = CancellationToken::new();
+    let bar = tokio::spawn(progress::draw(app.reader(), app.progress(), over.clone()));
+    let report = app.run_once(&life).await;
+    over.cancel();
+    drop(bar.await);
+    let report = report?;
+    print(&report)?;
+    Ok(if report.is_complete() { Outcome::Well } else { Outcome::Partly })
+}
+
+fn print(report: &OnceReport) -> Result<()> {
+    let mut table = Table::new(&[
+        "workspace", "waiting#", "due#", "claimed#", "archived#", "gone#", "given_up#", "set_aside#", "size#",
+    ]);
+    for workspace in &report.workspaces {
+        let counts = STATES.into_iter().map(|state| workspace.count(state).to_string());
+        let last = [workspace.set_aside.to_string(), short_bytes(workspace.bytes)];
+        table.row([workspace.name.to_string()].into_iter().chain(counts).chain(last));
+    }
+    table.print(false)?;
+    let drained = report.drained;
+    output::line(&format!(
+        "this pass: {} archived ({}), {} failed, {} gone",
+        drained.archived,
+        short_bytes(drained.archived_bytes),
+        drained.failed,
+        drained.gone
+    ))?;
+    for (workspace, why) in &report.walks_failed {
+        output::line(&format!("{workspace}: the list was not read to its end: {why}"))?;
+    }
+    if !report.is_complete() {
+        output::line("not everything is archived: see `birdkeep list --state due --state given_up` and `birdkeep status`")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn dry_run(config: Config, clock: SharedClock) -> Result<Outcome> {
+    let life = Lifecycle::install(config.shutdown.grace)?;
+    let reports = app::dry_run(&config, clock, life.soft()).await?;
+    let mut table = Table::new(&[
+        "workspace", "listed#", "would_archive#", "archived#", "waiting#", "without_media#", "set_aside#",
+    ]);
+    for (name, report) in &reports {
+        let numbers = [
+            report.listed,
+            report.would_archive,
+            report.archived,
+            report.waiting,
+            report.without_media,
+            report.set_aside,
+        ];
+        table.row([name.to_string()].into_iter().chain(numbers.map(|number| number.to_string())));
+    }
+    table.print(false)?;
+    let mut outcome = Outcome::Well;
+    for (name, report) in &reports {
+        if let Some(why) = &report.failure {
+            output::line(&format!("{name}: the list was not read to its end: {why}"))?;
+            outcome = Outcome::Partly;
+        }
+        if report.set_aside > 0 {
+            outcome = Outcome::Partly;
+        }
+    }
+    output::line("dry run: nothing was written")?;
+    Ok(outcome)
+}

@@ -1,0 +1,116 @@
+//! What is printed: tables for people, JSON for programs, complaints for both.
+//!
+//! Text of foreign origin is made harmless for a terminal here. A closed stdout is not an error of the command.
+
+use std::io;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::redact::one_line;
+use crate::telemetry;
+
+/// The longest cell of a table, in characters; what is longer is cut.
+const LONGEST_CELL: usize = 100;
+
+/// Says on stderr what is wrong.
+pub(super) fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "birdkeep: {}", telemetry::clean(text)));
+}
+
+/// Prints a line to stdout.
+///
+/// # Errors
+/// Stdout cannot be written, other than because nobody reads it any more.
+pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON object on one line to stdout.
+///
+/// # Errors
+/// As [`line`].
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string(value)?)
+}
+
+/// A table: columns as wide as their widest cell, numbers to the right.
+pub(super) struct Table {
+    header: Vec<&'static str>,
+    right: Vec<bool>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns; a name that ends in `#` is a column of numbers.
+    pub fn new(columns: &[&'static str]) -> Self {
+        Self {
+            header: columns.iter().map(|name| name.trim_end_matches('#')).collect(),
+            right: columns.iter().map(|name| name.ends_with('#')).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell, LONGEST_CELL)).collect());
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Prints the table, its header unless `continued`.
+    ///
+    /// # Errors
+    /// As [`line`].
+    pub fn print(&self, continued: bool) -> anyhow::Result<()> {
+        let mut widths: Vec<usize> = self.header.iter().map(|name| name.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        if !continued {
+            line(&self.line_of(&widths, self.header.iter().copied()))?;
+        }
+        self.rows.iter().try_for_each(|row| line(&self.line_of(&widths, row.iter().map(String::as_str))))
+    }
+
+    fn line_of<'a>(&self, widths: &[usize], cells: impl Iterator<Item = &'a str>) -> String {
+        let mut text = String::new();
+        for ((cell, width), right) in cells.zip(widths).zip(&self.right) {
+            let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+            if *right {
+                text.push_str(&padding);
+                text.push_str(cell);
+            } else {
+                text.push_str(cell);
+                text.push_str(&padding);
+            }
+            text.push_str("  ");
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+/// A value, or a dash where there is none.
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A time for people: to the second.
+pub(super) fn short_time(at: Timestamp) -> String {
+    let (year, month, day, hour, minute, second) = at.civil();
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A number of bytes for people.
+pub(super) fn short_bytes(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).to_string()
+}

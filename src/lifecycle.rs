@@ -1,0 +1,119 @@
+//! The life of the process: signals, the soft and the hard stop, what systemd is told.
+//!
+//! Soft: begin nothing new. Hard: leave. The first SIGTERM or SIGINT, or a part that ended unasked, is soft; a second
+//! signal, or the end of the grace, is hard. Must not know: what is stopped.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio_util::sync::CancellationToken;
+
+/// The two stops, and the way to them. Clones share them.
+#[derive(Clone)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+}
+
+/// The handlers of signals could not be set.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for signals")]
+pub struct SignalError(#[source] std::io::Error);
+
+impl Lifecycle {
+    /// Listens for SIGTERM and SIGINT from now on. After the soft stop, the hard one follows within `grace`.
+    ///
+    /// # Errors
+    /// The handlers cannot be set.
+    pub fn install(grace: Duration) -> Result<Self, SignalError> {
+        let life = Self::unattended(grace);
+        let terminate = signal(SignalKind::terminate()).map_err(SignalError)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(SignalError)?;
+        tokio::spawn(life.clone().listen(terminate, interrupt));
+        Ok(life)
+    }
+
+    /// A life that ends only when it is told to by a call.
+    #[must_use]
+    pub fn unattended(grace: Duration) -> Self {
+        let hard = CancellationToken::new();
+        let life = Self { soft: hard.child_token(), hard };
+        tokio::spawn(life.clone().end_grace(grace));
+        life
+    }
+
+    /// Cancelled when nothing new may begin.
+    #[must_use]
+    pub const fn soft(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Cancelled when it is time to leave.
+    #[must_use]
+    pub const fn hard(&self) -> &CancellationToken {
+        &self.hard
+    }
+
+    /// Begins the soft stop.
+    pub fn stop(&self) {
+        self.soft.cancel();
+    }
+
+    async fn listen(self, mut terminate: Signal, mut interrupt: Signal) {
+        loop {
+            let name = tokio::select! {
+                Some(()) = terminate.recv() => "SIGTERM",
+                Some(()) = interrupt.recv() => "SIGINT",
+                () = self.hard.cancelled() => return,
+                else => return,
+            };
+            if self.soft.is_cancelled() {
+                tracing::warn!(signal = name, "second signal: leaving now, unfinished downloads begin again next time");
+                self.hard.cancel();
+            } else {
+                tracing::info!(signal = name, "stopping: what is in flight is finished");
+                self.soft.cancel();
+            }
+        }
+    }
+
+    async fn end_grace(self, grace: Duration) {
+        self.soft.cancelled().await;
+        tell_systemd(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing what is in flight")]);
+        tokio::select! {
+            () = self.hard.cancelled() => {}
+            () = tokio::time::sleep(grace) => self.hard.cancel(),
+        }
+    }
+
+    /// Tells systemd that the service is up, in words too, and keeps its watchdog fed for as long as this runtime
+    /// turns. Does nothing where systemd did not start us.
+    pub fn ready(&self, status: &str) {
+        tell_systemd(&[NotifyState::Ready, NotifyState::Status(status)]);
+        let Some(period) = sd_notify::watchdog_enabled() else {
+            return;
+        };
+        let hard = self.hard.clone();
+        tokio::spawn(async move {
+            let mut beat = tokio::time::interval(period / 3);
+            while !hard.is_cancelled() {
+                beat.tick().await;
+                tell_systemd(&[NotifyState::Watchdog]);
+            }
+        });
+    }
+}
+
+/// Tells systemd in words what goes on. Does nothing where systemd did not start us.
+pub fn status(text: &str) {
+    tell_systemd(&[NotifyState::Status(text)]);
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}

@@ -1,0 +1,90 @@
+//! `birdkeep.lock`: who writes this archive. The lock is the kernel's and ends with its process, however that ends;
+//! the text in the file only says whose it is.
+//!
+//! Must not know: what the lock protects.
+
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::FileType;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::durable;
+use super::durable::Modes;
+use super::error::OpenError;
+use super::marker::LOCK;
+use crate::domain::clock::Timestamp;
+use crate::domain::redact;
+
+const LONGEST_TEXT_BYTES: u64 = 4096;
+
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    host: String,
+    command: String,
+    since: String,
+}
+
+/// Takes the lock without waiting, or says who has it. Writes nothing into the file.
+pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let io = |op| {
+        let path = path.clone();
+        move |source| OpenError::Io { op, path, source }
+    };
+    if let Some(found) = durable::stat(folder, LOCK).map_err(io("look at"))? {
+        let found = durable::kind(&found);
+        if found != FileType::RegularFile {
+            return Err(OpenError::NotOurs { path, found: durable::in_words(found), wanted: "a file" });
+        }
+    }
+    let file = durable::open_or_create_file(folder, LOCK, modes.file).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            OpenError::NotWritable { path: dir.to_owned(), source }
+        }
+        _ => OpenError::Io { op: "open", path: path.clone(), source },
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { holder: read_holder(&file), path }),
+        Err(TryLockError::Error(source)) => Err(io("lock")(source)),
+    }
+}
+
+/// Says in the file that we hold the lock.
+pub(super) fn sign(lock: &File, modes: Modes, now: Timestamp) -> io::Result<()> {
+    let holder = Holder {
+        pid: std::process::id(),
+        host: host(),
+        command: "birdkeep".to_owned(),
+        since: now.to_string(),
+    };
+    rustix::fs::fchmod(lock, modes.file)?;
+    lock.set_len(0)?;
+    lock.write_all_at(format!("{}\n", serde_json::to_string(&holder)?).as_bytes(), 0)
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "an unnamed host".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn read_holder(file: &File) -> String {
+    let mut text = Vec::new();
+    let read = file.take(LONGEST_TEXT_BYTES).read_to_end(&mut text);
+    match read.map(|_| serde_json::from_slice::<Holder>(&text)) {
+        Ok(Ok(Holder { pid, host, command, since })) => {
+            redact::one_line(&format!("{command}, pid {pid} on {host}, since {since}"), 300)
+        }
+        _ => "a process that has not said who it is".to_owned(),
+    }
+}

@@ -1,0 +1,195 @@
+//! The archive on the disk: bodies come in through `staging/` and get their name once they are whole and durable.
+//!
+//! All file work runs on blocking threads. What is returned as stored survives a power cut. Must not know: HTTP, the
+//! catalog, or when a recording is due.
+
+mod durable;
+mod error;
+mod local;
+mod lock;
+mod marker;
+mod root;
+pub mod sidecar;
+mod staging;
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use error::Conflict;
+pub use error::OpenError;
+pub use error::StoreError;
+pub use error::StoreErrorKind;
+pub use staging::BodyFacts;
+pub use staging::BodyPlan;
+pub use staging::SealedBody;
+pub use staging::StagedBody;
+
+use crate::domain::clock::SharedClock;
+use crate::domain::ids::RecordingRef;
+use crate::domain::key::StoreKey;
+use crate::domain::report::StoredObject;
+use root::Root;
+use root::STAGING;
+
+/// Which archive to open, and how.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Where it lies. May be a link to the place; it is resolved once.
+    pub dir: PathBuf,
+    /// Its id, where only this archive will do. Without one, a missing or empty directory becomes a new archive.
+    pub expected_id: Option<String>,
+    /// Whether the group may read what is made from now on: 0640 and 0750 instead of 0600 and 0700.
+    pub group_readable: bool,
+    /// Free space that is never taken.
+    pub min_free_bytes: u64,
+    /// Tells `archived_at`.
+    pub clock: SharedClock,
+}
+
+/// What is written beside a body, besides what the body says of itself.
+#[derive(Debug, Clone)]
+pub struct SidecarNote {
+    /// Which recording it is.
+    pub recording: RecordingRef,
+    /// Upstream's JSON object, without `url` and without signed links. Its `id` is the recording's.
+    pub metadata: String,
+    /// The media host's `Content-Type`, verbatim.
+    pub content_type: Option<String>,
+    /// The media host's `ETag`, verbatim.
+    pub etag: Option<String>,
+    /// Something an operator may want to look at.
+    pub remark: Option<String>,
+}
+
+/// What can be seen of an archive without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveGlance {
+    /// Its id; `None` where there is no marker.
+    pub id: Option<String>,
+    /// Free bytes that this user may take.
+    pub free_bytes: u64,
+}
+
+/// An open archive, of which this process is the only writer until every clone and every body is dropped.
+#[derive(Clone)]
+pub struct Store {
+    root: Arc<Root>,
+}
+
+impl Store {
+    /// Opens the archive, or makes it in a missing or empty place where no id is expected. Removes what an earlier
+    /// process left in `staging/`. Blocks, but waits for nobody.
+    ///
+    /// # Errors
+    /// When it is locked, not the right one, or not safe to write to. Until the lock is held nothing is changed, save
+    /// that a missing directory may have been made.
+    pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
+        Ok(Self { root: Arc::new(Root::open(options)?) })
+    }
+
+    /// Looks at an archive that another process may be writing. Takes no lock and changes nothing. Blocks.
+    ///
+    /// # Errors
+    /// When the place cannot be opened or its marker cannot be understood.
+    pub fn look(dir: &Path) -> Result<ArchiveGlance, OpenError> {
+        let io = |source| OpenError::Io { op: "look at", path: dir.to_owned(), source };
+        let resolved = dir.canonicalize().map_err(io)?;
+        let folder = root::open_to_look(&resolved)?;
+        Ok(ArchiveGlance {
+            id: marker::read(&folder, &resolved)?.map(|marker| marker.id),
+            free_bytes: durable::free_bytes(&folder).map_err(io)?,
+        })
+    }
+
+    /// The id in the archive's marker.
+    #[must_use]
+    pub fn archive_id(&self) -> &str {
+        &self.root.id
+    }
+
+    /// The archive's directory, with links resolved.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.root.dir
+    }
+
+    /// Where the catalog belongs.
+    #[must_use]
+    pub fn catalog_path(&self) -> PathBuf {
+        self.root.dir.join("catalog.sqlite")
+    }
+
+    /// How many unfinished files of an earlier process were removed when the archive was opened.
+    #[must_use]
+    pub fn cleared_staging(&self) -> u64 {
+        self.root.cleared_staging
+    }
+
+    /// Whether there is any file at all below `recordings/`. Stops at the first. Blocks.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn has_recordings(&self) -> io::Result<bool> {
+        durable::holds_a_file(&self.root.recordings)
+    }
+
+    /// Free bytes that this user may take, the reserve included. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        durable::free_bytes(&self.root.staging)
+    }
+
+    /// Tries whether bodies could be stored now, with a small file that is removed again.
+    ///
+    /// # Errors
+    /// Of kind `Local`: the reserve is reached, or a file cannot be made, written, synced or removed.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("try", move || local::probe(&root)).await
+    }
+
+    /// Refuses a body that would eat into the reserve. Sets nothing aside: every write looks again.
+    ///
+    /// # Errors
+    /// Of kind `Local`.
+    pub async fn reserve(&self, body_bytes: u64) -> Result<(), StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("take space in", move || local::check_space(&root, body_bytes)).await
+    }
+
+    /// Begins a body, in a file of its own.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the file cannot be made.
+    pub async fn begin(&self, plan: BodyPlan) -> Result<StagedBody, StoreError> {
+        StagedBody::begin(Arc::clone(&self.root), plan).await
+    }
+
+    /// Takes a body that an earlier process published and did not live to report: one that lies at its name with a
+    /// sidecar that names this recording and describes these very bytes. Re-reads the body. Runs to its end once begun.
+    ///
+    /// `None` where there is no such body; what stands there is left as it is, and [`SealedBody::publish`] will hold it
+    /// against what is downloaded.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the disk refuses.
+    pub async fn adopt(&self, key: &StoreKey, recording: &RecordingRef) -> Result<Option<StoredObject>, StoreError> {
+        let (root, key, recording) = (Arc::clone(&self.root), key.clone(), recording.clone());
+        on_disk("adopt from", move || local::adopt(&root, &key, &recording)).await
+    }
+}
+
+/// Runs file work on a blocking thread, to its end whatever becomes of the future.
+async fn on_disk<T: Send + 'static>(
+    op: &'static str,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => Err(StoreError::local(op, STAGING, io::Error::other(ended))),
+    }
+}
