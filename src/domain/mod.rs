@@ -5,6 +5,7 @@
 pub mod audio;
 pub mod clock;
 pub mod digest;
+pub mod host;
 pub mod ids;
 pub mod key;
 pub mod recording;
