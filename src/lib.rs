@@ -3,6 +3,7 @@
 //! The modules stand in layer order: each may use only those that its line in `docs/architecture.md` names, which a
 //! test holds. Start reading at [`app`], or at [`domain`] for the words.
 
+pub mod config;
 pub mod domain;
 pub mod lifecycle;
 pub mod telemetry;
@@ -20,7 +21,6 @@ pub mod sweep;
 pub mod queue;
 pub mod scheduler;
 
-pub mod config;
 
 pub mod app;
 

@@ -22,6 +22,7 @@ use crate::api::Lane;
 use crate::api::ListQuery;
 use crate::api::Listed;
 use crate::api::Page;
+use crate::api::PageToken;
 use crate::api::WorkspaceApi;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogError;
@@ -99,35 +100,41 @@ pub enum Ended {
     Failed(ApiError),
 }
 
-/// Reads a listing page by page to its proven end, giving each page to `keep` before the next is asked for. `soft`
-/// ends it between pages.
-///
-/// # Errors
-/// What `keep` gives.
-pub async fn each_page<E>(
-    api: &WorkspaceApi,
+/// A listing, page by page to its proven end.
+pub struct Pages<'a> {
+    api: &'a WorkspaceApi,
     query: ListQuery,
-    max_pages: u64,
-    soft: &CancellationToken,
-    mut keep: impl AsyncFnMut(Page) -> Result<(), E>,
-) -> Result<Ended, E> {
-    let mut token = None;
-    let mut guard = EndlessGuard::new(max_pages);
-    loop {
+    token: Option<PageToken>,
+    at_end: bool,
+    guard: EndlessGuard,
+}
+
+impl<'a> Pages<'a> {
+    /// The listing of one workspace; one that has not ended after `max_pages` fails.
+    #[must_use]
+    pub fn new(api: &'a WorkspaceApi, query: ListQuery, max_pages: u64) -> Self {
+        Self { api, query, token: None, at_end: false, guard: EndlessGuard::new(max_pages) }
+    }
+
+    /// The next page. `soft` ends the listing between pages. Cancel-safe: a page that was not returned is asked for
+    /// again.
+    ///
+    /// # Errors
+    /// Why there is no next page, the proven end of the list among the reasons.
+    pub async fn next(&mut self, soft: &CancellationToken) -> Result<Page, Ended> {
+        if self.at_end {
+            return Err(Ended::Complete);
+        }
         let asked = tokio::select! {
             biased;
-            () = soft.cancelled() => return Ok(Ended::Stopped),
-            page = api.list_page(query, token.as_ref()) => page,
+            () = soft.cancelled() => return Err(Ended::Stopped),
+            page = self.api.list_page(self.query, self.token.as_ref()) => page,
         };
-        let page = match asked.and_then(|page| guard.check(&page).map(|()| page)) {
-            Ok(page) => page,
-            Err(error) => return Ok(Ended::Failed(error)),
-        };
-        token = page.next.clone();
-        keep(page).await?;
-        if token.is_none() {
-            return Ok(Ended::Complete);
-        }
+        let page = asked.map_err(Ended::Failed)?;
+        self.guard.check(&page).map_err(Ended::Failed)?;
+        self.token.clone_from(&page.next);
+        self.at_end = page.next.is_none();
+        Ok(page)
     }
 }
 
@@ -211,14 +218,17 @@ impl Lister {
             }
         };
         let query = ListQuery { start_at: start_at.max(self.options.since), end_at: None };
-        let keep = async |page: Page| {
-            pass.pages += 1;
-            let touch_before = pass.touch_before();
-            self.keep_page(api, page, pass, touch_before).await
-        };
-        match each_page(api, query, self.options.max_pages, soft, keep).await? {
-            Ended::Complete => self.recheck(api, recheck, pass, soft).await,
-            ended => Ok(ended),
+        let mut pages = Pages::new(api, query, self.options.max_pages);
+        loop {
+            match pages.next(soft).await {
+                Ok(page) => {
+                    pass.pages += 1;
+                    let touch_before = pass.touch_before();
+                    self.keep_page(api, page, pass, touch_before).await?;
+                }
+                Err(Ended::Complete) => return self.recheck(api, recheck, pass, soft).await,
+                Err(ended) => return Ok(ended),
+            }
         }
     }
 

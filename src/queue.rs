@@ -25,6 +25,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::explain::chain;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::recording::Format;
 use crate::domain::report::DrainReport;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
@@ -284,7 +285,8 @@ impl Run<'_> {
             self.resting.retain(|_, until| *until > now);
             let awake: Vec<WorkspaceName> =
                 queue.workspaces.iter().filter(|name| !self.resting.contains_key(*name)).cloned().collect();
-            match queue.catalog.claim_due(&awake, places - claims.len()).await {
+            let more = u32::try_from(places - claims.len()).unwrap_or(u32::MAX);
+            match queue.catalog.claim_due(&awake, more).await {
                 Ok(more) => claims.extend(more),
                 Err(error) if claims.is_empty() => return Err(error),
                 Err(error) => tracing::debug!(error = %error, "cannot claim more"),
@@ -295,7 +297,7 @@ impl Run<'_> {
             let job = FetchJob {
                 recording: claim.recording.clone(),
                 created_at: claim.created_at,
-                format: claim.format,
+                format: Format::from_upstream(&claim.format),
                 duration_seconds: claim.duration_seconds,
                 metadata: claim.metadata.clone(),
                 ticket: tickets.remove(&claim.recording),

@@ -11,11 +11,14 @@ use tokio::sync::Notify;
 
 use crate::api::Api;
 use crate::api::ApiOptions;
+use crate::api::Credential;
+use crate::api::Scheme;
 use crate::api::WorkspaceAccess;
 use crate::api::WorkspaceApi;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogOptions;
 use crate::catalog::CatalogReader;
+use crate::config;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
@@ -92,6 +95,12 @@ impl App {
         })
     }
 
+    /// The read side of the catalog.
+    #[must_use]
+    pub fn reader(&self) -> CatalogReader {
+        self.reader.clone()
+    }
+
     /// Closes the catalog; the archive's lock goes with `self`.
     pub(super) async fn close(self) {
         if let Err(error) = self.catalog.close().await {
@@ -147,7 +156,13 @@ pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<Wor
         let access = WorkspaceAccess {
             name: workspace.name.clone(),
             id: workspace.id.clone(),
-            credential: workspace.credential.clone(),
+            credential: Credential {
+                scheme: match workspace.credential.scheme {
+                    config::Scheme::AccessKey => Scheme::AccessKey,
+                    config::Scheme::Bearer => Scheme::Bearer,
+                },
+                secret: workspace.credential.secret.clone(),
+            },
         };
         (workspace.name.clone(), api.workspace(access))
     });
@@ -162,7 +177,7 @@ pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
         total_timeout: config.download.total_timeout,
         min_rate_bytes_per_second: config.download.min_rate_bytes_per_second,
         max_bytes: config.download.max_bytes,
-        max_redirects: config.download.max_redirects,
+        max_redirects: u32::try_from(config.download.max_redirects).unwrap_or(u32::MAX),
     }
 }
 
@@ -170,6 +185,6 @@ fn lister_options(config: &Config) -> ListerOptions {
     ListerOptions {
         overlap: config.sync.overlap,
         since: config.sync.since,
-        max_pages: config.sync.max_pages,
+        max_pages: u64::from(config.sync.max_pages),
     }
 }

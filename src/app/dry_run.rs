@@ -22,7 +22,7 @@ use crate::domain::ids::WorkspaceName;
 use crate::domain::recording::StatusClass;
 use crate::domain::state::State;
 use crate::lister::Ended;
-use crate::lister::each_page;
+use crate::lister::Pages;
 
 /// What a pass over one workspace would find.
 #[derive(Debug, Clone, Default)]
@@ -78,14 +78,17 @@ async fn survey(
 ) -> anyhow::Result<DryRunReport> {
     let mut report = DryRunReport::default();
     let query = ListQuery { start_at: config.sync.since, end_at: None };
-    let keep = async |page: Page| {
-        let known = known_states(api.name(), &page, reader).await?;
-        for item in page.items {
-            count(&mut report, &item, config, &known);
+    let mut pages = Pages::new(api, query, u64::from(config.sync.max_pages));
+    let ended = loop {
+        match pages.next(soft).await {
+            Ok(page) => {
+                let known = known_states(api.name(), &page, reader).await?;
+                page.items.iter().for_each(|item| count(&mut report, item, config, &known));
+            }
+            Err(ended) => break ended,
         }
-        anyhow::Ok(())
     };
-    match each_page(api, query, config.sync.max_pages, soft, keep).await? {
+    match ended {
         Ended::Complete => {}
         Ended::Stopped => report.failure = Some("stopped".to_owned()),
         Ended::Failed(error) => report.failure = Some(error.to_string()),

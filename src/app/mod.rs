@@ -58,7 +58,7 @@ impl OnceReport {
     pub fn is_complete(&self) -> bool {
         let settled = self.workspaces.iter().all(|workspace| {
             let open = [State::Due, State::Claimed, State::GivenUp];
-            workspace.set_aside == 0 && open.into_iter().all(|state| workspace.count(state) == 0)
+            workspace.set_aside == 0 && open.into_iter().all(|state| workspace.counts.get(&state).is_none_or(|count| *count == 0))
         });
         settled && self.walks_failed.is_empty()
     }

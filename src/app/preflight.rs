@@ -70,13 +70,14 @@ impl Finding {
 /// TLS cannot be set up.
 pub async fn preflight(
     config: &Config,
+    warnings: &[String],
     clock: SharedClock,
     soft: &CancellationToken,
     mut tell: impl FnMut(Finding),
 ) -> anyhow::Result<()> {
     tell(Finding::ok("configuration", format!("{} workspace(s)", config.workspaces.len())));
-    for warning in &config.warnings {
-        tell(Finding::warn("configuration", warning, "see config/birdkeep.toml"));
+    for warning in warnings {
+        tell(Finding::warn("configuration", warning, ""));
     }
     archive(config, &mut tell).await;
     let api = Api::new(api_options(config), clock)?;

@@ -67,6 +67,6 @@ impl ArchiveView {
             clock: Arc::new(SystemClock),
             run_id: fastrand::i64(1..),
         };
-        Ok(Catalog::open(options).await?)
+        Ok(Catalog::open_beside_writer(options).await?)
     }
 }

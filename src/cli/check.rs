@@ -7,7 +7,7 @@ use super::output;
 use crate::app;
 use crate::app::Finding;
 use crate::app::Level;
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::domain::clock::SharedClock;
 use crate::domain::redact::one_line;
 use crate::lifecycle::Lifecycle;
@@ -15,11 +15,12 @@ use crate::lifecycle::Lifecycle;
 /// The longest finding shown, in characters.
 const LONGEST: usize = 400;
 
-pub(super) async fn run(config: Config, clock: SharedClock) -> Result<Outcome> {
+pub(super) async fn run(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> {
+    let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
     let mut outcome = Outcome::Well;
     let mut printed = Ok(());
-    app::preflight(&config, clock, life.soft(), |finding| {
+    app::preflight(config, &loaded.warnings, clock, life.soft(), |finding| {
         if finding.level == Level::Fail {
             outcome = Outcome::Failed;
         }

@@ -4,16 +4,17 @@ use anyhow::Result;
 
 use super::Outcome;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::domain::clock::SharedClock;
 use crate::lifecycle::Lifecycle;
 
-pub(super) async fn run(config: Config, clock: SharedClock) -> Result<Outcome> {
+pub(super) async fn run(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> {
+    let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
-    for warning in &config.warnings {
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(&config, clock).await?;
+    let app = App::open(config, clock).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
         archive.dir = %config.archive.dir.display(), "birdkeep runs"

@@ -99,8 +99,8 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn new(row: &'a RecordingRow) -> Self {
         Self {
-            workspace: row.recording.workspace.as_str(),
-            id: row.recording.id.to_string(),
+            workspace: row.workspace.as_str(),
+            id: row.id.to_string(),
             state: row.state.as_str(),
             status: &row.status,
             created_at: row.created_at,
@@ -162,11 +162,11 @@ fn print_table(rows: &[RecordingRow], first: bool) -> Result<()> {
     let mut table =
         Table::new(&["created", "workspace", "id", "state", "direction", "from", "to", "seconds#", "size#", "note"]);
     for row in rows {
-        let note = row.last_error.as_deref().or(row.remark.as_deref()).unwrap_or_default();
+        let note = row.last_error.as_deref().unwrap_or_default();
         table.row([
             short_time(row.created_at),
-            row.recording.workspace.to_string(),
-            row.recording.id.to_string(),
+            row.workspace.to_string(),
+            row.id.to_string(),
             row.state.to_string(),
             or_dash(row.direction.as_deref()),
             or_dash(row.from.as_deref()),

@@ -22,7 +22,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use crate::config::Config;
-use crate::config::Credentials;
+use crate::config::Loaded;
 use crate::config::Sources;
 use crate::domain::clock::SharedClock;
 use crate::domain::clock::SystemClock;
@@ -153,22 +153,21 @@ fn run_outcome() -> Outcome {
         return Outcome::Usage;
     }
     // Commands that only read the archive must work for people who cannot read the keys.
-    let credentials = match line.command {
-        None | Some(Command::Check) => Credentials::Needed,
-        Some(_) => Credentials::NotNeeded,
-    };
-    let mut config = match Config::load(&Sources::from_process(line.global.config.clone()), credentials) {
-        Ok(config) => config,
+    let needs_keys = matches!(line.command, None | Some(Command::Check));
+    let sources = Sources::from_process(line.global.config.clone());
+    let sources = if needs_keys { sources } else { sources.without_key_files() };
+    let mut loaded = match Config::load(&sources) {
+        Ok(loaded) => loaded,
         Err(faults) => {
             output::complain(&faults.to_string());
             return Outcome::Configuration;
         }
     };
-    if let Err(complaint) = select_workspaces(&mut config, &line.global.workspace) {
+    if let Err(complaint) = select_workspaces(&mut loaded.config, &line.global.workspace) {
         output::complain(&complaint);
         return Outcome::Usage;
     }
-    for workspace in &config.workspaces {
+    for workspace in &loaded.config.workspaces {
         telemetry::hide(workspace.credential.secret.clone());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -178,23 +177,24 @@ fn run_outcome() -> Outcome {
             return Outcome::Failed;
         }
     };
-    let outcome = runtime.block_on(dispatch(line, config));
+    let outcome = runtime.block_on(dispatch(line, loaded));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome
 }
 
-async fn dispatch(line: CommandLine, config: Config) -> Outcome {
+async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock);
     let selected = line.global.workspace;
+    let config = &loaded.config;
     let result = match line.command {
         None if line.dry_run => once::dry_run(config, clock).await,
-        None if line.once => once::once(config, clock).await,
-        None => daemon::run(config, clock).await,
-        Some(Command::Check) => check::run(config, clock).await,
-        Some(Command::Status { format }) => status::run(&config, &selected, format).await,
-        Some(Command::List(args)) => list::run(&config, selected, args).await,
-        Some(Command::Show { id, format }) => show::run(&config, &selected, id, format).await,
-        Some(Command::Retry(args)) => retry::run(&config, &selected, args).await,
+        None if line.once => once::once(&loaded, clock).await,
+        None => daemon::run(&loaded, clock).await,
+        Some(Command::Check) => check::run(&loaded, clock).await,
+        Some(Command::Status { format }) => status::run(config, &selected, format).await,
+        Some(Command::List(args)) => list::run(config, selected, args).await,
+        Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
+        Some(Command::Retry(args)) => retry::run(config, &selected, args).await,
     };
     result.unwrap_or_else(|error| {
         output::complain(&format!("{error:#}"));

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use super::output;
+use super::output::count;
 use super::output::Table;
 use super::output::short_bytes;
 use super::progress;
@@ -12,16 +13,18 @@ use crate::app;
 use crate::app::App;
 use crate::app::OnceReport;
 use crate::config::Config;
+use crate::config::Loaded;
 use crate::domain::clock::SharedClock;
 use crate::domain::state::STATES;
 use crate::lifecycle::Lifecycle;
 
-pub(super) async fn once(config: Config, clock: SharedClock) -> Result<Outcome> {
+pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> {
+    let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
-    for warning in &config.warnings {
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(&config, clock).await?;
+    let app = App::open(config, clock).await?;
     let over = CancellationToken::new();
     let bar = tokio::spawn(progress::draw(app.reader(), app.progress(), over.clone()));
     let report = app.run_once(&life).await;
@@ -37,7 +40,7 @@ fn print(report: &OnceReport) -> Result<()> {
         "workspace", "waiting#", "due#", "claimed#", "archived#", "gone#", "given_up#", "set_aside#", "size#",
     ]);
     for workspace in &report.workspaces {
-        let counts = STATES.into_iter().map(|state| workspace.count(state).to_string());
+        let counts = STATES.into_iter().map(|state| count(workspace, state).to_string());
         let last = [workspace.set_aside.to_string(), short_bytes(workspace.bytes)];
         table.row([workspace.name.to_string()].into_iter().chain(counts).chain(last));
     }
@@ -59,9 +62,9 @@ fn print(report: &OnceReport) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn dry_run(config: Config, clock: SharedClock) -> Result<Outcome> {
+pub(super) async fn dry_run(config: &Config, clock: SharedClock) -> Result<Outcome> {
     let life = Lifecycle::install(config.shutdown.grace)?;
-    let reports = app::dry_run(&config, clock, life.soft()).await?;
+    let reports = app::dry_run(config, clock, life.soft()).await?;
     let mut table = Table::new(&[
         "workspace", "listed#", "would_archive#", "archived#", "waiting#", "without_media#", "set_aside#",
     ]);

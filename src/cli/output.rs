@@ -7,8 +7,10 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::catalog::WorkspaceSummary;
 use crate::domain::clock::Timestamp;
 use crate::domain::redact::one_line;
+use crate::domain::state::State;
 use crate::telemetry;
 
 /// The longest cell of a table, in characters; what is longer is cut.
@@ -97,6 +99,11 @@ impl Table {
         }
         text.trim_end().to_owned()
     }
+}
+
+/// How many recordings of a workspace are in a state.
+pub(super) fn count(workspace: &WorkspaceSummary, state: State) -> u64 {
+    workspace.counts.get(&state).copied().unwrap_or(0)
 }
 
 /// A value, or a dash where there is none.

@@ -7,6 +7,7 @@ use indicatif::ProgressStyle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::output::count;
 use crate::catalog::CatalogReader;
 use crate::domain::report::DrainReport;
 use crate::domain::state::State;
@@ -28,7 +29,7 @@ pub(super) async fn draw(reader: CatalogReader, progress: watch::Receiver<DrainR
     while !over.is_cancelled() {
         let done = *progress.borrow();
         if let Ok(workspaces) = reader.workspaces().await {
-            let open = |state| workspaces.iter().map(|workspace| workspace.count(state)).sum::<u64>();
+            let open = |state| workspaces.iter().map(|workspace| count(workspace, state)).sum::<u64>();
             bar.set_length(done.archived + open(State::Due) + open(State::Claimed));
         }
         bar.set_position(done.archived);

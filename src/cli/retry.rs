@@ -36,14 +36,12 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], args: Retry
     let report = report.context("cannot write to the catalog")?;
     catalog.close().await.context("cannot close the catalog")?;
     output::line(&format!("{} made due again", report.retried))?;
-    for (count, what) in [
-        (report.already_archived, "archived already, left as they are"),
-        (report.untouched, "due already or waiting for upstream, left as they are"),
-        (report.not_known, "not known"),
+    for (ids, what) in [
+        (&report.already_archived, "archived already, left as it is"),
+        (&report.untouched, "due already or not available yet, left as it is"),
+        (&report.not_known, "not known"),
     ] {
-        if count > 0 {
-            output::line(&format!("{count} {what}"))?;
-        }
+        ids.iter().try_for_each(|id| output::line(&format!("{id}: {what}")))?;
     }
-    Ok(if report.not_known > 0 { Outcome::Failed } else { Outcome::Well })
+    Ok(if !report.not_known.is_empty() { Outcome::Failed } else { Outcome::Well })
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(
     let view = ArchiveView::open(config).await?;
     let mut found = view.reader.show(&id).await.context("cannot read the catalog")?;
     if !selected.is_empty() {
-        found.retain(|detail| selected.contains(&detail.row.recording.workspace));
+        found.retain(|detail| selected.contains(&detail.row.workspace));
     }
     if found.is_empty() {
         output::complain(&format!("no recording {id} is known; it may not have been listed yet (birdkeep status)"));
@@ -43,8 +43,8 @@ pub(super) async fn run(
 fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
     let row = &detail.row;
     let lines = [
-        ("workspace", row.recording.workspace.to_string()),
-        ("id", row.recording.id.to_string()),
+        ("workspace", row.workspace.to_string()),
+        ("id", row.id.to_string()),
         ("state", row.state.to_string()),
         ("status upstream", row.status.clone()),
         ("created", row.created_at.to_string()),
@@ -59,7 +59,7 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
         ("content type", or_dash(detail.content_type.as_deref())),
         ("etag", or_dash(detail.etag.as_deref())),
         ("archived", or_dash(row.archived_at)),
-        ("remark", or_dash(row.remark.as_deref())),
+        ("remark", or_dash(detail.remark.as_deref())),
         ("attempts", row.attempts.to_string()),
         ("last error", or_dash(row.last_error.as_deref())),
         ("not before", or_dash(detail.not_before)),
@@ -70,7 +70,7 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
     for (name, value) in lines {
         output::line(&format!("{name:<16} {}", one_line(&value, usize::MAX)))?;
     }
-    for version in &detail.versions {
+    for version in &detail.metadata_versions {
         let until = version.superseded_at;
         output::line(&format!("{:<16} {}", format!("until {until}"), one_line(&version.metadata, usize::MAX)))?;
     }
@@ -81,13 +81,13 @@ fn print_json(detail: &RecordingDetail) -> Result<()> {
     let row = &detail.row;
     let raw = |text: &str| RawValue::from_string(text.to_owned()).ok();
     let versions: Vec<_> = detail
-        .versions
+        .metadata_versions
         .iter()
         .map(|version| json!({"superseded_at": version.superseded_at, "metadata": raw(&version.metadata)}))
         .collect();
     output::json(&json!({
-        "workspace": row.recording.workspace.as_str(),
-        "id": row.recording.id.to_string(),
+        "workspace": row.workspace.as_str(),
+        "id": row.id.to_string(),
         "state": row.state.as_str(),
         "status": row.status,
         "created_at": row.created_at,
@@ -102,7 +102,7 @@ fn print_json(detail: &RecordingDetail) -> Result<()> {
         "content_type": detail.content_type,
         "etag": detail.etag,
         "archived_at": row.archived_at,
-        "remark": row.remark,
+        "remark": detail.remark,
         "attempts": row.attempts,
         "last_error": row.last_error,
         "not_before": detail.not_before,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::ReportFormat;
 use super::output;
+use super::output::count;
 use super::output::Table;
 use super::output::or_dash;
 use super::output::short_bytes;
@@ -66,7 +67,7 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], format: Rep
         id: view.glance.id.as_deref(),
         dir: view.dir.display().to_string(),
         bytes: workspaces.iter().map(|workspace| workspace.bytes).sum(),
-        recordings: workspaces.iter().map(|workspace| workspace.count(State::Archived)).sum(),
+        recordings: workspaces.iter().map(|workspace| count(workspace, State::Archived)).sum(),
         free_bytes: view.glance.free_bytes,
     };
     match format {
@@ -80,7 +81,7 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], format: Rep
 }
 
 fn json_workspace(summary: &WorkspaceSummary) -> Workspace<'_> {
-    let count = |state: State| (state.as_str().to_owned(), summary.count(state).into());
+    let count = |state: State| (state.as_str().to_owned(), count(summary, state).into());
     Workspace {
         name: summary.name.as_str(),
         id: summary.id.as_str(),
@@ -95,7 +96,7 @@ fn json_workspace(summary: &WorkspaceSummary) -> Workspace<'_> {
 
 fn json_walk(walk: &LastWalk) -> Walk<'_> {
     Walk {
-        kind: &walk.kind,
+        kind: walk.kind.as_str(),
         started_at: walk.started_at,
         finished_at: Some(walk.finished_at),
         outcome: Some(&walk.outcome),
@@ -117,7 +118,7 @@ fn print(archive: &Archive<'_>, workspaces: &[WorkspaceSummary]) -> Result<()> {
         "last complete walk", "oldest due",
     ]);
     for workspace in workspaces {
-        let counts = STATES.into_iter().map(|state| workspace.count(state).to_string());
+        let counts = STATES.into_iter().map(|state| count(workspace, state).to_string());
         let last = [
             workspace.set_aside.to_string(),
             short_bytes(workspace.bytes),
@@ -132,7 +133,7 @@ fn print(archive: &Archive<'_>, workspaces: &[WorkspaceSummary]) -> Result<()> {
             output::line(&format!(
                 "{}: the last walk ({}, {}) {}",
                 workspace.name,
-                walk.kind,
+                walk.kind.as_str(),
                 short_time(walk.started_at),
                 crate::domain::redact::one_line(&walk.outcome, 300)
             ))?;

@@ -105,7 +105,7 @@ pub struct Mp3Summary {
 
 /// Follows the chain of MP3 frames through a stream. Gives up, and then says nothing, where the chain breaks for
 /// another reason than a trailing tag.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Mp3Scanner {
     position: Position,
     pending: Vec<u8>,

@@ -41,6 +41,7 @@ use crate::http::client::ClientError;
 use crate::http::client::media_client;
 use crate::http::retry;
 use crate::store::BodyPlan;
+use crate::store::SealedBody;
 use crate::store::SidecarNote;
 use crate::store::StagedBody;
 use crate::store::Store;
@@ -240,6 +241,13 @@ struct Body {
     announced: Announced,
 }
 
+/// A whole body that was found good.
+struct Whole {
+    sealed: SealedBody,
+    announced: Announced,
+    remark: Option<String>,
+}
+
 /// One recording's fetch, from link to stored object.
 struct Fetch<'a> {
     fetcher: &'a Fetcher,
@@ -258,11 +266,12 @@ impl Fetch<'_> {
         let mut waits = retry::waits();
         loop {
             let setback = match self.advance().await {
-                Ok(Some((sealed, remark))) => {
+                Ok(Some(whole)) => {
                     if self.stop.is_cancelled() {
                         return Err(FetchError::new(FailureKind::Stopped, "stopped before storing"));
                     }
-                    return Ok(sealed.0.publish(key, self.note(&sealed.1, remark)).await?);
+                    let Whole { sealed, announced, remark } = whole;
+                    return Ok(sealed.publish(key, self.note(&announced, remark)).await?);
                 }
                 Ok(None) => continue,
                 Err(setback) => setback,
@@ -301,8 +310,7 @@ impl Fetch<'_> {
     }
 
     /// One request, and what comes of it: a whole body, more to do, or a setback.
-    #[expect(clippy::type_complexity, reason = "the sealed body, what was announced of it, and a remark")]
-    async fn advance(&mut self) -> Result<Option<((crate::store::SealedBody, Announced), Option<String>)>, Setback> {
+    async fn advance(&mut self) -> Result<Option<Whole>, Setback> {
         let ticket = self.live_ticket().await?;
         let ask = self.body.as_ref().map(Body::ask).unwrap_or_default();
         let opened = self.stoppable(self.fetcher.media.open(&ticket, &ask)).await;
@@ -313,10 +321,8 @@ impl Fetch<'_> {
         self.conclude().await
     }
 
-    async fn conclude(
-        &mut self,
-    ) -> Result<Option<((crate::store::SealedBody, Announced), Option<String>)>, Setback> {
-        let Some(body) = self.body.take() else {
+    async fn conclude(&mut self) -> Result<Option<Whole>, Setback> {
+        let Some(mut body) = self.body.take() else {
             return Ok(None);
         };
         let facts = body.staged.facts().await.map_err(|error| Setback::Final(error.into()))?;
@@ -324,7 +330,7 @@ impl Fetch<'_> {
         match check::judge(&facts, &body.announced, job.format, job.duration_seconds, self.size_confirmed) {
             Verdict::Good(remark) => {
                 let sealed = body.staged.seal().await.map_err(|error| Setback::Final(error.into()))?;
-                Ok(Some(((sealed, body.announced), remark)))
+                Ok(Some(Whole { sealed, announced: body.announced, remark }))
             }
             Verdict::AskForMore(why) => {
                 tracing::debug!(recording.id = %job.recording.id, "{why}; asking whether there is more");

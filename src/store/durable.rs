@@ -252,3 +252,19 @@ pub(super) fn in_words(kind: FileType) -> &'static str {
         FileType::Unknown => "of an unknown kind",
     }
 }
+
+/// Makes, writes, syncs, renames and removes a file, and syncs the folder.
+pub(super) fn try_folder(folder: &File) -> io::Result<()> {
+    let mut random = [0_u8; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let name = format!(".birdkeep-check-{:016x}", u64::from_ne_bytes(random));
+    let renamed = format!("{name}-renamed");
+    let mut file = create_file(folder, &name, Mode::from_raw_mode(0o600))?;
+    let tried = io::Write::write_all(&mut file, b"birdkeep")
+        .and_then(|()| file.sync_all())
+        .and_then(|()| replace(folder, &name, folder, &renamed))
+        .and_then(|()| folder.sync_all());
+    // One of the two names is taken, whatever failed.
+    let removed = remove(folder, &renamed).or_else(|_| remove(folder, &name));
+    tried.and(removed)
+}

@@ -103,6 +103,17 @@ impl Store {
         })
     }
 
+    /// Tries in a directory what an archive needs: make, write, sync, rename and remove a file. Takes no lock, and leaves
+    /// the place as it was. Blocks.
+    ///
+    /// # Errors
+    /// Says which of them the place refuses.
+    pub fn try_place(dir: &Path) -> Result<(), OpenError> {
+        let io = |source| OpenError::Io { op: "write to", path: dir.to_owned(), source };
+        let resolved = dir.canonicalize().map_err(io)?;
+        durable::try_folder(&root::open_to_look(&resolved)?).map_err(io)
+    }
+
     /// The id in the archive's marker.
     #[must_use]
     pub fn archive_id(&self) -> &str {

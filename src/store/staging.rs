@@ -188,18 +188,15 @@ impl Receiving {
         Ok(self)
     }
 
-    fn seal(self) -> Result<SealedBody, StoreError> {
-        let body = self.flush()?;
-        Ok(SealedBody {
-            facts: BodyFacts {
-                size_bytes: body.written_bytes,
-                sha256: Sha256Digest(body.sha256.finalize().into()),
-                md5: body.md5.map(|md5| Md5Digest(md5.finalize().into())),
-                leading: body.leading,
-                mp3: body.mp3.and_then(Mp3Scanner::finish),
-            },
-            staged: body.staged,
-        })
+    /// What the bytes written so far are.
+    fn facts(&self) -> BodyFacts {
+        BodyFacts {
+            size_bytes: self.written_bytes,
+            sha256: Sha256Digest(self.sha256.clone().finalize().into()),
+            md5: self.md5.clone().map(|md5| Md5Digest(md5.finalize().into())),
+            leading: self.leading.clone(),
+            mp3: self.mp3.clone().and_then(Mp3Scanner::finish),
+        }
     }
 }
 
@@ -257,15 +254,34 @@ impl StagedBody {
         Ok(())
     }
 
-    /// Ends the body: writes what is in memory and says what the whole is. Nothing is synced yet.
+    /// Writes what is in memory and says what came so far is. More may follow. Nothing is synced yet.
+    ///
+    /// Not cancel-safe: cut off, the body cannot be gone on with, and its file is removed.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the disk refuses; the file is removed by then.
+    pub async fn facts(&mut self) -> Result<BodyFacts, StoreError> {
+        let state = self.state.take().ok_or_else(cut_off)?;
+        let (state, facts) = on_disk("write to", move || {
+            let state = state.flush()?;
+            let facts = state.facts();
+            Ok((state, facts))
+        })
+        .await?;
+        self.state = Some(state);
+        Ok(facts)
+    }
+
+    /// Ends the body as what [`StagedBody::facts`] said it is.
     ///
     /// Cancelled, it removes the file.
     ///
     /// # Errors
     /// Of kind `Local` when the disk refuses; the file is removed by then.
-    pub async fn seal(self) -> Result<SealedBody, StoreError> {
-        let state = self.state.ok_or_else(cut_off)?;
-        on_disk("write to", move || state.seal()).await
+    pub async fn seal(mut self) -> Result<SealedBody, StoreError> {
+        let facts = self.facts().await?;
+        let state = self.state.take().ok_or_else(cut_off)?;
+        Ok(SealedBody { facts, staged: state.staged })
     }
 }
 

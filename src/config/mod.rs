@@ -1,0 +1,253 @@
+//! The configuration: from a file and the environment to one validated value, or to all that is wrong with them.
+//!
+//! TOML, every key of it overridden by `BIRDKEEP_` and `__` between levels; `config/birdkeep.toml` documents the keys.
+//! Must not know: what is done with any of it.
+
+mod fault;
+mod layers;
+mod nearest;
+mod reader;
+mod sections;
+mod sources;
+mod values;
+mod workspaces;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::host::HostPattern;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::WorkspaceName;
+
+pub use fault::ConfigFaults;
+pub use fault::Fault;
+pub use fault::Origin;
+pub use sources::DEFAULT_FILE;
+pub use sources::FILE_VARIABLE;
+pub use sources::FileSource;
+pub use sources::Sources;
+
+/// A valid configuration, and what its operator should hear about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file it came from, absolute; absent when the environment alone made it.
+    pub file: Option<PathBuf>,
+    /// What is allowed and unwise, each in one line.
+    pub warnings: Vec<String>,
+}
+
+/// Everything an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where recordings are kept.
+    pub archive: ArchiveConfig,
+    /// How Bird is asked.
+    pub api: ApiConfig,
+    /// When and how far it is asked.
+    pub sync: SyncConfig,
+    /// How bodies are fetched.
+    pub download: DownloadConfig,
+    /// The daemon's own listener.
+    pub http: HttpConfig,
+    /// How it stops.
+    pub shutdown: ShutdownConfig,
+    /// Whose recordings, in the order of their names; at least one.
+    pub workspaces: Vec<WorkspaceConfig>,
+}
+
+/// `[archive]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveConfig {
+    /// The archive's directory, absolute.
+    pub dir: PathBuf,
+    /// Below this no download starts.
+    pub min_free_bytes: u64,
+    /// The id that the place's `archive.json` must have.
+    pub id: Option<String>,
+    /// Whether the group may read what is kept.
+    pub group_readable: bool,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// The root of the API: https, or http on loopback; no user, query or fragment.
+    pub base_url: Url,
+    /// Items asked for per page, 1 to 99.
+    pub page_size: u32,
+    /// The most requests a second and workspace.
+    pub requests_per_second: u32,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// A page larger than this is refused.
+    pub max_page_bytes: u64,
+}
+
+/// `[sync]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncConfig {
+    /// Between the polls of one workspace, at least a second.
+    pub interval: Duration,
+    /// How far a poll reaches back behind what is settled.
+    pub overlap: Duration,
+    /// Between walks over the whole list; not shorter than `interval`.
+    pub full_walk_interval: Duration,
+    /// What was created before is ignored.
+    pub since: Option<Timestamp>,
+    /// A walk that has not ended after this many pages has failed.
+    pub max_pages: u32,
+}
+
+/// `[download]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadConfig {
+    /// Bodies fetched at the same time.
+    pub concurrency: usize,
+    /// A URL with less life left than this is not started on.
+    pub expiry_margin: Duration,
+    /// A body of which nothing comes for this long is given up; not longer than `total_timeout`.
+    pub stall_timeout: Duration,
+    /// How long one recording's fetch may take.
+    pub total_timeout: Duration,
+    /// A body slower than this over a `stall_timeout` is given up; 0 is off.
+    pub min_rate_bytes_per_second: u64,
+    /// Attempts after which a recording is retried only slowly.
+    pub max_attempts: u32,
+    /// A body larger than this is refused.
+    pub max_bytes: u64,
+    /// Redirects followed per fetch, each to an allowed host.
+    pub max_redirects: usize,
+    /// Where bodies may come from; at least one.
+    pub allowed_hosts: Vec<HostPattern>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownConfig {
+    /// How long downloads in flight may go on after the first signal.
+    pub grace: Duration,
+}
+
+/// `[workspaces.<name>]`
+#[derive(Debug, Clone)]
+pub struct WorkspaceConfig {
+    /// The operator's name of it.
+    pub name: WorkspaceName,
+    /// Upstream's id of it, no other workspace's.
+    pub id: WorkspaceId,
+    /// What opens it.
+    pub credential: Credential,
+}
+
+/// What opens a workspace. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// The word before it in the `Authorization` header.
+    pub scheme: Scheme,
+    /// Visible ASCII, 1 to 4096 characters.
+    pub secret: SecretString,
+    /// The file it was read from, absolute; absent when it was given in place.
+    pub file: Option<PathBuf>,
+}
+
+/// How a credential is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: AccessKey …`
+    AccessKey,
+    /// `Authorization: Bearer …`
+    Bearer,
+}
+
+impl Scheme {
+    /// The word in the header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessKey => "AccessKey",
+            Self::Bearer => "Bearer",
+        }
+    }
+}
+
+/// Bird's presigned links live this long; with a margin of as much, none would ever be started on.
+const LINK_LIFE: Duration = Duration::from_mins(10);
+
+impl Config {
+    /// Reads the file and the environment, and the key files that they name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once; no secret is repeated.
+    pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
+        let layers = layers::read(sources);
+        let file_is_open = layers.file_is_open;
+        let path = sources
+            .file
+            .as_ref()
+            .map(|file| sources.absolute(&file.path).unwrap_or_else(|| file.path.clone()));
+        let (mut reader, tree) = reader::Reader::new(layers, path.clone());
+
+        let mut root = reader.root(tree);
+        let archive = sections::archive(root.section("archive", false), sources);
+        let api = sections::api(root.section("api", false));
+        let sync = sections::sync(root.section("sync", false));
+        let download = sections::download(root.section("download", false));
+        let http = sections::http(root.section("http", false));
+        let shutdown = sections::shutdown(root.section("shutdown", false));
+        let section = root.section("workspaces", true);
+        let any_named = section.is_value() || !section.names().is_empty();
+        let workspaces = workspaces::read(section, sources);
+        root.finish();
+
+        sections::cross_check(&mut reader, &sync, &download);
+        workspaces::check(&mut reader, any_named, &workspaces.list);
+
+        let mut warnings = workspaces.warnings;
+        if let (true, true, Some(path)) = (workspaces.secret_in_file, file_is_open, &path) {
+            let path = path.display();
+            warnings.push(format!(
+                "{path} holds a secret and is readable by others; chmod o-r {path}"
+            ));
+        }
+        if download.expiry_margin >= LINK_LIFE {
+            let margin = values::brief(download.expiry_margin);
+            warnings.push(format!(
+                "download.expiry_margin is {margin}: Bird's links live 10 minutes, none would be used"
+            ));
+        }
+        match (api, reader.into_faults()) {
+            (Some(api), faults) if faults.is_empty() => {
+                let workspaces = workspaces.list;
+                let config = Self {
+                    archive,
+                    api,
+                    sync,
+                    download,
+                    http,
+                    shutdown,
+                    workspaces,
+                };
+                Ok(Loaded {
+                    config,
+                    file: path,
+                    warnings,
+                })
+            }
+            (_, faults) => Err(ConfigFaults::new(faults)),
+        }
+    }
+}

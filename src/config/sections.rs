@@ -1,0 +1,182 @@
+//! Every section but the workspaces: its keys, their defaults and their ranges.
+//!
+//! The defaults are stated a second time, for operators, in `config/birdkeep.toml`; a test holds the two together.
+//! Must not know: files, the environment.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::config::ValueKind;
+use url::Url;
+
+use super::ApiConfig;
+use super::ArchiveConfig;
+use super::DownloadConfig;
+use super::HttpConfig;
+use super::ShutdownConfig;
+use super::SyncConfig;
+use super::fault::Origin;
+use super::reader::Reader;
+use super::reader::Section;
+use super::sources::Sources;
+use super::values;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const HOUR: Duration = Duration::from_hours(1);
+
+/// From a thousandth of a second: shorter is a slip of the pen.
+fn up_to(longest: Duration) -> RangeInclusive<Duration> {
+    Duration::from_millis(1)..=longest
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub(super) fn archive(mut section: Section<'_>, sources: &Sources) -> ArchiveConfig {
+    let resolve = |path: &Path| sources.absolute(path);
+    let given = section.optional("dir", Origin::Default, |kind| {
+        let path = dir(kind)?;
+        resolve(&path).ok_or_else(|| "is relative, and there is no current directory; make it absolute".to_owned())
+    });
+    let default = sources.state_dir.as_deref().unwrap_or(Path::new("birdkeep-archive"));
+    let dir = given.or_else(|| resolve(default)).unwrap_or_else(|| {
+        section.refuse(
+            "dir",
+            Origin::Default,
+            None,
+            "there is no current directory; set it to an absolute path",
+        );
+        PathBuf::new()
+    });
+    let config = ArchiveConfig {
+        dir,
+        min_free_bytes: section.read("min_free", GIB, values::size(0)),
+        id: section.optional("id", Origin::NotSet, archive_id),
+        group_readable: section.read("group_readable", false, values::flag),
+    };
+    section.finish();
+    config
+}
+
+fn dir(kind: &ValueKind) -> Result<PathBuf, String> {
+    let text = values::text(kind)?;
+    if text.contains('\0') {
+        return Err("a path holds no NUL".to_owned());
+    }
+    if text == "~" || text.starts_with("~/") {
+        return Err("'~' is not expanded here; write the whole path".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn archive_id(kind: &ValueKind) -> Result<String, String> {
+    let id = values::text(kind)?.trim().to_owned();
+    if id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(id)
+    } else {
+        Err("expected the id that archive.json holds, without spaces".to_owned())
+    }
+}
+
+/// `None` where even the default URL is not one, which does not happen.
+pub(super) fn api(mut section: Section<'_>) -> Option<ApiConfig> {
+    let base_url = section.optional("base_url", Origin::Default, values::base_url);
+    let config = ApiConfig {
+        base_url: base_url.or_else(|| Url::parse("https://api.bird.com").ok())?,
+        page_size: section.read("page_size", 99, values::whole(1..=99)),
+        requests_per_second: section.read("requests_per_second", 20, values::whole(1..=1000)),
+        timeout: section.read("timeout", seconds(30), values::duration(up_to(HOUR))),
+        max_page_bytes: section.read("max_page_bytes", 16 * MIB, values::size(KIB)),
+    };
+    section.finish();
+    Some(config)
+}
+
+pub(super) fn sync(mut section: Section<'_>) -> SyncConfig {
+    let from_a_second = || values::duration(seconds(1)..=values::TEN_YEARS);
+    let config = SyncConfig {
+        interval: section.read("interval", seconds(60), from_a_second()),
+        overlap: section.read("overlap", 2 * HOUR, values::duration(up_to(values::TEN_YEARS))),
+        full_walk_interval: section.read("full_walk_interval", 24 * HOUR, from_a_second()),
+        since: section.optional("since", Origin::NotSet, values::timestamp),
+        max_pages: section.read("max_pages", 100_000, values::whole(1..=1_000_000_000)),
+    };
+    section.finish();
+    config
+}
+
+pub(super) fn download(mut section: Section<'_>) -> DownloadConfig {
+    let allowed_hosts = section.optional("allowed_hosts", Origin::Default, values::hosts);
+    let config = DownloadConfig {
+        concurrency: section.read("concurrency", 16, values::whole(1..=256)),
+        expiry_margin: section.read("expiry_margin", seconds(20), values::duration(up_to(HOUR))),
+        stall_timeout: section.read("stall_timeout", seconds(30), values::duration(up_to(24 * HOUR))),
+        total_timeout: section.read("total_timeout", 4 * HOUR, values::duration(up_to(values::TEN_YEARS))),
+        min_rate_bytes_per_second: section.read("min_rate", KIB, values::size(0)),
+        max_attempts: section.read("max_attempts", 12, values::whole(1..=1000)),
+        max_bytes: section.read("max_bytes", 4 * GIB, values::size(1)),
+        max_redirects: section.read("max_redirects", 3, values::whole(0..=10)),
+        allowed_hosts: allowed_hosts.unwrap_or_else(|| "*.amazonaws.com".parse().into_iter().collect()),
+    };
+    section.finish();
+    config
+}
+
+pub(super) fn http(mut section: Section<'_>) -> HttpConfig {
+    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8460);
+    let config = HttpConfig {
+        listen: section.read("listen", default, values::listen),
+    };
+    section.finish();
+    config
+}
+
+pub(super) fn shutdown(mut section: Section<'_>) -> ShutdownConfig {
+    let config = ShutdownConfig {
+        grace: section.read("grace", seconds(8), values::duration(up_to(HOUR))),
+    };
+    section.finish();
+    config
+}
+
+/// Holds pairs of values against each other that are each well by themselves.
+pub(super) fn cross_check(reader: &mut Reader, sync: &SyncConfig, download: &DownloadConfig) {
+    let not_longer = [
+        (
+            ("download.stall_timeout", download.stall_timeout),
+            ("download.total_timeout", download.total_timeout),
+        ),
+        (
+            ("sync.interval", sync.interval),
+            ("sync.full_walk_interval", sync.full_walk_interval),
+        ),
+    ];
+    for ((short_key, short), (long_key, long)) in not_longer {
+        if short <= long || !reader.is_sound(&[short_key, long_key]) {
+            continue;
+        }
+        // The fault stands at the one that was set: a default is nobody's mistake.
+        let remedy = |other: &str, other_length: Duration, origin: &Origin| {
+            format!(
+                "{short_key} must not be longer than {long_key}; {other} is {} ({origin})",
+                values::brief(other_length)
+            )
+        };
+        let (short_origin, long_origin) = (reader.origin(short_key), reader.origin(long_key));
+        if short_origin == Origin::Default {
+            let remedy = remedy(short_key, short, &short_origin);
+            reader.fault(long_key, long_origin, Some(values::brief(long)), remedy);
+        } else {
+            let remedy = remedy(long_key, long, &long_origin);
+            reader.fault(short_key, short_origin, Some(values::brief(short)), remedy);
+        }
+    }
+}
