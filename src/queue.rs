@@ -210,7 +210,7 @@ impl Run<'_> {
 
     /// Waits for anything that changes what can be done.
     async fn wait(&mut self) {
-        let wake = [self.endings_due, self.local_fault.as_ref().map(|fault| fault.look_at), self.next_claim()]
+        let wake = [self.endings_due, self.local_fault.as_ref().map(|fault| fault.look_at), self.next_claim(Instant::now())]
             .into_iter()
             .flatten()
             .min()
@@ -241,14 +241,14 @@ impl Run<'_> {
     }
 
     /// When claims are worth a transaction: at once when a quarter of the places is free, else in batches.
-    fn next_claim(&self) -> Option<Instant> {
+    fn next_claim(&self, now: Instant) -> Option<Instant> {
         let free = self.free_places();
         if free == 0 || !self.may_be_due || self.local_fault.is_some() || self.stop.soft.is_cancelled() {
             return None;
         }
         let enough = free >= self.queue.options.concurrency.div_ceil(4);
         let last = self.last_claim.filter(|_| !enough);
-        Some(last.map_or_else(Instant::now, |last| last + BATCH_WAIT))
+        Some(last.map_or(now, |last| last + BATCH_WAIT))
     }
 
     async fn claim(&mut self) -> Result<(), QueueError> {
@@ -256,7 +256,7 @@ impl Run<'_> {
         if now >= self.look_again {
             self.may_be_due = true;
         }
-        if self.next_claim().is_none_or(|at| at > now) {
+        if self.next_claim(now).is_none_or(|at| at > now) {
             return Ok(());
         }
         self.last_claim = Some(now);

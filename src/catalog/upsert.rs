@@ -146,9 +146,10 @@ async fn find(tx: &mut SqliteConnection, workspace: i64, id: &RecordingId) -> Re
     .transpose()
 }
 
-/// The digits of a number, by which it is searched for.
-pub(super) fn digits(number: &str) -> String {
-    number.chars().filter(char::is_ascii_digit).collect()
+/// The digits of a number, by which it is searched for; `None` where it has none.
+pub(super) fn digits(number: &str) -> Option<String> {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
 }
 
 async fn insert(
@@ -160,7 +161,7 @@ async fn insert(
 ) -> Result<(), CatalogError> {
     let (id, status, created_at) =
         (recording.id.as_bytes().as_slice(), recording.status.as_str(), recording.created_at.as_microseconds());
-    let (from_digits, to_digits) = (recording.from.as_deref().map(digits), recording.to.as_deref().map(digits));
+    let (from_digits, to_digits) = (recording.from.as_deref().and_then(digits), recording.to.as_deref().and_then(digits));
     let state = state.as_str();
     sqlx::query!(
         "-- catalog.insert
@@ -196,7 +197,7 @@ async fn update(
     state: State,
     now: i64,
 ) -> Result<(), CatalogError> {
-    let (from_digits, to_digits) = (recording.from.as_deref().map(digits), recording.to.as_deref().map(digits));
+    let (from_digits, to_digits) = (recording.from.as_deref().and_then(digits), recording.to.as_deref().and_then(digits));
     let (status, state) = (recording.status.as_str(), state.as_str());
     sqlx::query!(
         "-- catalog.update

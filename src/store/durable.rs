@@ -64,7 +64,7 @@ pub(super) fn open_resolved(path: &Path) -> io::Result<File> {
 
 /// Opens a folder and makes it before where it is missing; says whether it did.
 pub(super) fn make_folder(parent: &File, name: &str, mode: Mode) -> io::Result<(File, bool)> {
-    let made = match rustix::fs::mkdirat(parent, name, mode) {
+    let is_new = match rustix::fs::mkdirat(parent, name, mode) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         // A read-only or full file system may say so before it says that the folder is there.
@@ -74,10 +74,10 @@ pub(super) fn make_folder(parent: &File, name: &str, mode: Mode) -> io::Result<(
         },
     };
     let folder = open_folder(parent, name)?;
-    if made {
+    if is_new {
         rustix::fs::fchmod(&folder, mode)?;
     }
-    Ok((folder, made))
+    Ok((folder, is_new))
 }
 
 /// Makes a folder with all its missing parents, each durable.

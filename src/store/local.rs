@@ -45,7 +45,12 @@ pub(super) fn check_space(root: &Root, more_bytes: u64) -> Result<(), StoreError
         "{free} bytes are free, {more_bytes} are needed, and archive.min_free keeps {}",
         root.min_free_bytes
     );
-    Err(StoreError::because(StoreErrorKind::Local, "take space in", STAGING, reason))
+    Err(StoreError::because(
+        StoreErrorKind::Local,
+        "take space in",
+        STAGING,
+        reason,
+    ))
 }
 
 /// Whether a body could be stored now: space beyond the reserve, and a file that can be made, synced and removed.
@@ -70,7 +75,10 @@ pub(super) fn publish(
     let beside = beside.sync()?;
     let folder = root.make_folder(key).map_err(|refused| {
         if durable::is_no_folder(&refused) {
-            conflict(key.to_string(), "something that is no directory stands in place of one of its folders")
+            conflict(
+                key.to_string(),
+                "something that is no directory stands in place of one of its folders",
+            )
         } else {
             StoreError::local("make the folders of", key.to_string(), refused)
         }
@@ -86,11 +94,16 @@ pub(super) fn publish(
         compare(&folder, key, facts)?;
     }
     let sidecar = publish_sidecar(beside, &folder, key, sidecar, was_free)?;
-    sync_folders(&root, key)?;
+    sync_folders(&root, key, &folder)?;
     Ok(stored(key, sidecar))
 }
 
-fn describe(root: &Root, facts: &BodyFacts, key: &StoreKey, note: SidecarNote) -> Result<(Sidecar, String), StoreError> {
+fn describe(
+    root: &Root,
+    facts: &BodyFacts,
+    key: &StoreKey,
+    note: SidecarNote,
+) -> Result<(Sidecar, String), StoreError> {
     let sidecar = Sidecar {
         workspace: note.recording.workspace,
         sha256: facts.sha256,
@@ -154,9 +167,10 @@ fn publish_sidecar(
     match existing {
         Some(existing) if describes(&existing, &ours) => Ok(existing),
         // A body stands with a sidecar of another: which of them is right is not ours to say.
-        Some(_) if !body_was_free => {
-            Err(conflict(sidecar_path(key), "the sidecar there describes another body than the one beside it"))
-        }
+        Some(_) if !body_was_free => Err(conflict(
+            sidecar_path(key),
+            "the sidecar there describes another body than the one beside it",
+        )),
         // Left alone by a crash, or without meaning: it speaks for no body that is here.
         _ => beside.replace(folder, &name).map(|()| ours).map_err(failed),
     }
@@ -192,7 +206,7 @@ pub(super) fn adopt(root: &Root, key: &StoreKey, recording: &RecordingRef) -> Re
     if hash_on_disk(&body, key)? != (sidecar.sha256, sidecar.size_bytes) {
         return Ok(None);
     }
-    sync_folders(root, key)?;
+    sync_folders(root, key, &folder)?;
     Ok(Some(stored(key, sidecar)))
 }
 
@@ -224,7 +238,9 @@ fn read_on_disk(file: &File, key: &StoreKey) -> Result<Option<Sidecar>, StoreErr
     let local = |op| move |refused| StoreError::local(op, sidecar_path(key), refused);
     settle(file).map_err(local("sync"))?;
     let mut text = Vec::new();
-    file.take(LONGEST_SIDECAR_BYTES).read_to_end(&mut text).map_err(local("read"))?;
+    file.take(LONGEST_SIDECAR_BYTES)
+        .read_to_end(&mut text)
+        .map_err(local("read"))?;
     Ok(String::from_utf8(text).ok().and_then(|text| sidecar::parse(&text).ok()))
 }
 
@@ -235,8 +251,9 @@ fn settle(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_folders(root: &Root, key: &StoreKey) -> Result<(), StoreError> {
-    root.sync_folders(key).map_err(|refused| StoreError::local("sync the folders of", key.to_string(), refused))
+fn sync_folders(root: &Root, key: &StoreKey, folder: &File) -> Result<(), StoreError> {
+    root.sync_folders(key, folder)
+        .map_err(|refused| StoreError::local("sync the folders of", key.to_string(), refused))
 }
 
 fn look(folder: &File, name: &str, key: &StoreKey) -> Result<Standing, StoreError> {

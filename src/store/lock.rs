@@ -31,8 +31,18 @@ struct Holder {
     since: String,
 }
 
+/// The lock, held until this is dropped.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough while a child that was just forked still has the descriptor too.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock without waiting, or says who has it. Writes nothing into the file.
-pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<File, OpenError> {
+pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, OpenError> {
     let path = dir.join(LOCK);
     let io = |op| {
         let path = path.clone();
@@ -41,33 +51,45 @@ pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<File, Open
     if let Some(found) = durable::stat(folder, LOCK).map_err(io("look at"))? {
         let found = durable::kind(&found);
         if found != FileType::RegularFile {
-            return Err(OpenError::NotOurs { path, found: durable::in_words(found), wanted: "a file" });
+            return Err(OpenError::NotOurs {
+                path,
+                found: durable::in_words(found),
+                wanted: "a file",
+            });
         }
     }
     let file = durable::open_or_create_file(folder, LOCK, modes.file).map_err(|source| match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            OpenError::NotWritable { path: dir.to_owned(), source }
-        }
-        _ => OpenError::Io { op: "open", path: path.clone(), source },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::NotWritable {
+            path: dir.to_owned(),
+            source,
+        },
+        _ => OpenError::Io {
+            op: "open",
+            path: path.clone(),
+            source,
+        },
     })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { holder: read_holder(&file), path }),
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            holder: read_holder(&file),
+            path,
+        }),
         Err(TryLockError::Error(source)) => Err(io("lock")(source)),
     }
 }
 
 /// Says in the file that we hold the lock.
-pub(super) fn sign(lock: &File, modes: Modes, now: Timestamp) -> io::Result<()> {
+pub(super) fn sign(Lock(file): &Lock, modes: Modes, now: Timestamp) -> io::Result<()> {
     let holder = Holder {
         pid: std::process::id(),
         host: host(),
         command: "birdkeep".to_owned(),
         since: now.to_string(),
     };
-    rustix::fs::fchmod(lock, modes.file)?;
-    lock.set_len(0)?;
-    lock.write_all_at(format!("{}\n", serde_json::to_string(&holder)?).as_bytes(), 0)
+    rustix::fs::fchmod(file, modes.file)?;
+    file.set_len(0)?;
+    file.write_all_at(format!("{}\n", serde_json::to_string(&holder)?).as_bytes(), 0)
 }
 
 fn host() -> String {
@@ -82,9 +104,12 @@ fn read_holder(file: &File) -> String {
     let mut text = Vec::new();
     let read = file.take(LONGEST_TEXT_BYTES).read_to_end(&mut text);
     match read.map(|_| serde_json::from_slice::<Holder>(&text)) {
-        Ok(Ok(Holder { pid, host, command, since })) => {
-            redact::one_line(&format!("{command}, pid {pid} on {host}, since {since}"), 300)
-        }
+        Ok(Ok(Holder {
+            pid,
+            host,
+            command,
+            since,
+        })) => redact::one_line(&format!("{command}, pid {pid} on {host}, since {since}"), 300),
         _ => "a process that has not said who it is".to_owned(),
     }
 }

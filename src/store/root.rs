@@ -18,6 +18,7 @@ use super::durable;
 use super::durable::Modes;
 use super::error::OpenError;
 use super::lock;
+use super::lock::Lock;
 use super::marker;
 use crate::domain::clock::SharedClock;
 use crate::domain::key::RECORDINGS;
@@ -42,7 +43,7 @@ pub(super) struct Root {
     /// Folders whose entry in their parent is known to be on the disk, and that of every folder above them.
     durable_folders: Mutex<HashSet<String>>,
     /// Held, never read: dropping it gives up the archive.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Root {
@@ -56,7 +57,8 @@ impl Root {
         };
         match marker::examine(&folder, &dir, expected) {
             // Another process may be making the archive right now; its lock says so.
-            Err(OpenError::MarkerMissing { .. }) if durable::stat(&folder, marker::LOCK).is_ok_and(|s| s.is_some()) => {}
+            Err(OpenError::MarkerMissing { .. }) if durable::stat(&folder, marker::LOCK).is_ok_and(|s| s.is_some()) => {
+            }
             examined => drop(examined?),
         }
         let lock = lock::take(&folder, &dir, modes)?;
@@ -111,30 +113,38 @@ impl Root {
             path = format!("{path}/{name}");
             let (folder, made) = durable::make_folder(&at, name, self.modes.folder)?;
             if made {
-                self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+                self.durable_folders
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&path);
             }
             at = folder;
         }
         Ok(at)
     }
 
-    /// Makes the entries in the folder of a key durable, and the entry of every folder above it.
+    /// Makes the entries in `folder`, which is that of `key`, durable, and the entry of every folder above it.
     ///
     /// A folder that exists may still be one that another task, or a process that was killed, has made and not
     /// synced: only what this process has synced itself is left out.
-    pub(super) fn sync_folders(&self, key: &StoreKey) -> io::Result<()> {
+    pub(super) fn sync_folders(&self, key: &StoreKey, folder: &File) -> io::Result<()> {
         let mut at = self.folder.try_clone()?;
         let mut path = String::new();
         let mut synced = Vec::new();
         for name in key.folders() {
             path = format!("{path}/{name}");
-            if !self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner).contains(&path) {
+            if !self
+                .durable_folders
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&path)
+            {
                 at.sync_all()?;
                 synced.push(path.clone());
             }
             at = durable::open_folder(&at, name)?;
         }
-        at.sync_all()?;
+        folder.sync_all()?;
         let mut known = self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MOST_DURABLE_FOLDERS {
             known.clear();
@@ -146,7 +156,13 @@ impl Root {
 
 /// Resolves the archive's place once, and makes it where that is allowed.
 fn find(dir: &Path, expected: Option<&str>, modes: Modes) -> Result<(PathBuf, File), OpenError> {
-    let io = |op| move |source| OpenError::Io { op, path: dir.to_owned(), source };
+    let io = |op| {
+        move |source| OpenError::Io {
+            op,
+            path: dir.to_owned(),
+            source,
+        }
+    };
     if let Err(missing) = dir.canonicalize() {
         match (missing.kind(), expected) {
             (io::ErrorKind::NotFound, Some(expected)) => {
@@ -158,7 +174,7 @@ fn find(dir: &Path, expected: Option<&str>, modes: Modes) -> Result<(PathBuf, Fi
             }
             (io::ErrorKind::NotFound, None) => {
                 durable::make_folders(dir, modes.folder).map_err(|source| refused("make", dir.to_owned(), source))?;
-            },
+            }
             _ => return Err(not_a_directory(dir, io("resolve")(missing))),
         }
     }
@@ -169,17 +185,36 @@ fn find(dir: &Path, expected: Option<&str>, modes: Modes) -> Result<(PathBuf, Fi
 
 /// Opens a resolved place for reading, whoever may write to it.
 pub(super) fn open_to_look(dir: &Path) -> Result<File, OpenError> {
-    let refused = |source| not_a_directory(dir, OpenError::Io { op: "open", path: dir.to_owned(), source });
+    let refused = |source| {
+        not_a_directory(
+            dir,
+            OpenError::Io {
+                op: "open",
+                path: dir.to_owned(),
+                source,
+            },
+        )
+    };
     durable::open_resolved(dir).map_err(refused)
 }
 
 /// Opens a resolved place and refuses one that everybody may write to.
 fn open(dir: &Path) -> Result<File, OpenError> {
     let folder = open_to_look(dir)?;
-    let io = |source| OpenError::Io { op: "look at", path: dir.to_owned(), source };
-    let mode = rustix::fs::fstat(&folder).map_err(|refused| io(refused.into()))?.st_mode & 0o7777;
+    let io = |source| OpenError::Io {
+        op: "look at",
+        path: dir.to_owned(),
+        source,
+    };
+    let mode = rustix::fs::fstat(&folder)
+        .map_err(|refused| io(refused.into()))?
+        .st_mode
+        & 0o7777;
     if mode & 0o002 != 0 {
-        return Err(OpenError::WorldWritable { dir: dir.to_owned(), mode });
+        return Err(OpenError::WorldWritable {
+            dir: dir.to_owned(),
+            mode,
+        });
     }
     Ok(folder)
 }
@@ -195,9 +230,7 @@ fn not_a_directory(dir: &Path, refused: OpenError) -> OpenError {
 
 fn refused(op: &'static str, path: PathBuf, source: io::Error) -> OpenError {
     match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            OpenError::NotWritable { path, source }
-        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::NotWritable { path, source },
         _ => OpenError::Io { op, path, source },
     }
 }
@@ -222,7 +255,11 @@ fn part(folder: &File, dir: &Path, name: &str, modes: Modes) -> Result<File, Ope
         Err(planted) if durable::is_no_folder(&planted) => {
             let found = durable::stat(folder, name).ok().flatten();
             let found = found.map_or("of an unknown kind", |stat| durable::in_words(durable::kind(&stat)));
-            Err(OpenError::NotOurs { path, found, wanted: "a directory" })
+            Err(OpenError::NotOurs {
+                path,
+                found,
+                wanted: "a directory",
+            })
         }
         Err(source) => Err(refused("make", path, source)),
     }
