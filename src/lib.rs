@@ -21,7 +21,6 @@ pub mod sweep;
 pub mod queue;
 pub mod scheduler;
 
-
 pub mod app;
 
 pub mod cli;

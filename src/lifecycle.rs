@@ -40,7 +40,10 @@ impl Lifecycle {
     #[must_use]
     pub fn unattended(grace: Duration) -> Self {
         let hard = CancellationToken::new();
-        let life = Self { soft: hard.child_token(), hard };
+        let life = Self {
+            soft: hard.child_token(),
+            hard,
+        };
         tokio::spawn(life.clone().end_grace(grace));
         life
     }
@@ -71,7 +74,10 @@ impl Lifecycle {
                 else => return,
             };
             if self.soft.is_cancelled() {
-                tracing::warn!(signal = name, "second signal: leaving now, unfinished downloads begin again next time");
+                tracing::warn!(
+                    signal = name,
+                    "second signal: leaving now, unfinished downloads begin again next time"
+                );
                 self.hard.cancel();
             } else {
                 tracing::info!(signal = name, "stopping: what is in flight is finished");
@@ -82,7 +88,10 @@ impl Lifecycle {
 
     async fn end_grace(self, grace: Duration) {
         self.soft.cancelled().await;
-        tell_systemd(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing what is in flight")]);
+        tell_systemd(&[
+            NotifyState::Stopping,
+            NotifyState::Status("stopping: finishing what is in flight"),
+        ]);
         tokio::select! {
             () = self.hard.cancelled() => {}
             () = tokio::time::sleep(grace) => self.hard.cancel(),

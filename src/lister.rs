@@ -113,7 +113,13 @@ impl<'a> Pages<'a> {
     /// The listing of one workspace; one that has not ended after `max_pages` fails.
     #[must_use]
     pub fn new(api: &'a WorkspaceApi, query: ListQuery, max_pages: u64) -> Self {
-        Self { api, query, token: None, at_end: false, guard: EndlessGuard::new(max_pages) }
+        Self {
+            api,
+            query,
+            token: None,
+            at_end: false,
+            guard: EndlessGuard::new(max_pages),
+        }
     }
 
     /// The next page. `soft` ends the listing between pages. Cancel-safe: a page that was not returned is asked for
@@ -148,7 +154,13 @@ impl Lister {
         options: ListerOptions,
         due_hint: Arc<Notify>,
     ) -> Self {
-        Self { workspaces, catalog, clock, options, due_hint }
+        Self {
+            workspaces,
+            catalog,
+            clock,
+            options,
+            due_hint,
+        }
     }
 
     /// The workspaces this lister walks.
@@ -177,7 +189,13 @@ impl Lister {
         soft: &CancellationToken,
     ) -> Result<Walk, CatalogError> {
         let started_at = self.clock.now();
-        let mut pass = Pass { counts: UpsertCounts::default(), listed: 0, pages: 0, started_at, kind };
+        let mut pass = Pass {
+            counts: UpsertCounts::default(),
+            listed: 0,
+            pages: 0,
+            started_at,
+            kind,
+        };
         let ended = match self.workspaces.get(workspace) {
             Some(api) => self.walk_pages(api, &mut pass, soft).await?,
             None => Ended::Stopped,
@@ -217,7 +235,10 @@ impl Lister {
                 (plan.start_at, plan.recheck)
             }
         };
-        let query = ListQuery { start_at: start_at.max(self.options.since), end_at: None };
+        let query = ListQuery {
+            start_at: start_at.max(self.options.since),
+            end_at: None,
+        };
         let mut pages = Pages::new(api, query, self.options.max_pages);
         loop {
             match pages.next(soft).await {
@@ -254,8 +275,13 @@ impl Lister {
                         continue;
                     }
                     if let Some(ticket) = ticket {
-                        let of = RecordingRef { workspace: api.name().clone(), id: recording.id };
-                        api.shared().tickets().put(of, ticket, pass.lane(), api.shared().clock());
+                        let of = RecordingRef {
+                            workspace: api.name().clone(),
+                            id: recording.id,
+                        };
+                        api.shared()
+                            .tickets()
+                            .put(of, ticket, pass.lane(), api.shared().clock());
                         offered.push(recording.id);
                     }
                     recordings.push(recording);
@@ -265,12 +291,21 @@ impl Lister {
         for item in &set_aside {
             tracing::debug!(workspace.name = %api.name(), reason = %item.reason, "a list item is set aside");
         }
-        let upsert = PageUpsert { recordings: &recordings, set_aside: &set_aside, touch_before };
+        let upsert = PageUpsert {
+            recordings: &recordings,
+            set_aside: &set_aside,
+            touch_before,
+        };
         let outcome = self.catalog.upsert_page(api.name(), upsert).await;
-        let claimable: HashSet<RecordingId> =
-            outcome.as_ref().map(|outcome| outcome.claimable.iter().copied().collect()).unwrap_or_default();
+        let claimable: HashSet<RecordingId> = outcome
+            .as_ref()
+            .map(|outcome| outcome.claimable.iter().copied().collect())
+            .unwrap_or_default();
         for id in offered.into_iter().filter(|id| !claimable.contains(id)) {
-            api.shared().tickets().discard(&RecordingRef { workspace: api.name().clone(), id });
+            api.shared().tickets().discard(&RecordingRef {
+                workspace: api.name().clone(),
+                id,
+            });
         }
         let outcome = outcome?;
         pass.counts += outcome.counts;
@@ -296,11 +331,16 @@ impl Lister {
             };
             match asked {
                 Ok(listed) => {
-                    let page = Page { items: vec![Item::Understood(Box::new(listed))], next: None };
+                    let page = Page {
+                        items: vec![Item::Understood(Box::new(listed))],
+                        next: None,
+                    };
                     self.keep_page(api, page, pass, self.clock.now()).await?;
                 }
                 Err(error) if error.kind == ApiErrorKind::NotFound => {
-                    self.catalog.note_deleted(api.name(), id, "upstream no longer knows it").await?;
+                    self.catalog
+                        .note_deleted(api.name(), id, "upstream no longer knows it")
+                        .await?;
                 }
                 Err(error) => return Ok(Ended::Failed(error)),
             }
@@ -356,31 +396,53 @@ struct EndlessGuard {
 
 impl EndlessGuard {
     fn new(max_pages: u64) -> Self {
-        Self { max_pages, pages: 0, empty_pages: 0, tokens: HashSet::new(), contents: HashSet::new() }
+        Self {
+            max_pages,
+            pages: 0,
+            empty_pages: 0,
+            tokens: HashSet::new(),
+            contents: HashSet::new(),
+        }
     }
 
     fn check(&mut self, page: &Page) -> Result<(), ApiError> {
-        let endless = |what: String| Err(ApiError { kind: ApiErrorKind::Malformed, what });
+        let endless = |what: String| {
+            Err(ApiError {
+                kind: ApiErrorKind::Malformed,
+                what,
+            })
+        };
         self.pages += 1;
         let Some(next) = &page.next else {
             return Ok(());
         };
         if !self.tokens.insert(hash(next)) {
-            return endless(format!("the list repeats itself: page {} gives a page token again", self.pages));
+            return endless(format!(
+                "the list repeats itself: page {} gives a page token again",
+                self.pages
+            ));
         }
         if self.pages >= self.max_pages {
-            return endless(format!("the list does not end within {} pages (sync.max_pages)", self.max_pages));
+            return endless(format!(
+                "the list does not end within {} pages (sync.max_pages)",
+                self.max_pages
+            ));
         }
         if page.items.is_empty() {
             self.empty_pages += 1;
             if self.empty_pages >= MOST_EMPTY_PAGES {
-                return endless(format!("the list goes on after {MOST_EMPTY_PAGES} empty pages in a row"));
+                return endless(format!(
+                    "the list goes on after {MOST_EMPTY_PAGES} empty pages in a row"
+                ));
             }
             return Ok(());
         }
         self.empty_pages = 0;
         if !self.contents.insert(content_hash(page)) {
-            return endless(format!("the list repeats itself: page {} holds what an earlier one held", self.pages));
+            return endless(format!(
+                "the list repeats itself: page {} holds what an earlier one held",
+                self.pages
+            ));
         }
         Ok(())
     }

@@ -210,11 +210,15 @@ impl Run<'_> {
 
     /// Waits for anything that changes what can be done.
     async fn wait(&mut self) {
-        let wake = [self.endings_due, self.local_fault.as_ref().map(|fault| fault.look_at), self.next_claim(Instant::now())]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.look_again);
+        let wake = [
+            self.endings_due,
+            self.local_fault.as_ref().map(|fault| fault.look_at),
+            self.next_claim(Instant::now()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(self.look_again);
         let stopping = self.stop.soft.is_cancelled();
         let walks_over = match &self.until {
             Until::Drained(token) if !token.is_cancelled() => Some(token.clone()),
@@ -276,15 +280,27 @@ impl Run<'_> {
     /// First those whose links are at hand, then the oldest that are due.
     async fn claim_up_to(&mut self, places: usize) -> Result<usize, CatalogError> {
         let queue = self.queue;
-        let mut tickets: HashMap<RecordingRef, _> =
-            queue.fetcher.offers(places).into_iter().map(|offer| (offer.recording, offer.ticket)).collect();
+        let mut tickets: HashMap<RecordingRef, _> = queue
+            .fetcher
+            .offers(places)
+            .into_iter()
+            .map(|offer| (offer.recording, offer.ticket))
+            .collect();
         let offered: Vec<RecordingRef> = tickets.keys().cloned().collect();
-        let mut claims = if offered.is_empty() { Vec::new() } else { queue.catalog.claim(&offered).await? };
+        let mut claims = if offered.is_empty() {
+            Vec::new()
+        } else {
+            queue.catalog.claim(&offered).await?
+        };
         if claims.len() < places {
             let now = Instant::now();
             self.resting.retain(|_, until| *until > now);
-            let awake: Vec<WorkspaceName> =
-                queue.workspaces.iter().filter(|name| !self.resting.contains_key(*name)).cloned().collect();
+            let awake: Vec<WorkspaceName> = queue
+                .workspaces
+                .iter()
+                .filter(|name| !self.resting.contains_key(*name))
+                .cloned()
+                .collect();
             let more = u32::try_from(places - claims.len()).unwrap_or(u32::MAX);
             match queue.catalog.claim_due(&awake, more).await {
                 Ok(more) => claims.extend(more),
@@ -314,7 +330,13 @@ impl Run<'_> {
             Ok((id, result)) => (id, result),
             Err(error) => {
                 let reason = "the fetch panicked; this is a fault in birdkeep".to_owned();
-                (error.id(), Err(FetchError { kind: FailureKind::Transient, reason }))
+                (
+                    error.id(),
+                    Err(FetchError {
+                        kind: FailureKind::Transient,
+                        reason,
+                    }),
+                )
             }
         };
         let Some(claim) = self.claims.remove(&id) else {
@@ -335,26 +357,45 @@ impl Run<'_> {
         let wait = |rest: Duration| self.queue.clock.now().after(jittered(rest));
         let not_before = wait(retry_delay(attempts, max_attempts));
         match kind {
-            FailureKind::Transient => {
-                ClaimEnd::Failed { reason, attempts, spent: attempts >= max_attempts, not_before }
-            }
-            FailureKind::Gone => ClaimEnd::Gone { reason, attempts, not_before },
-            FailureKind::NoLink => {
-                ClaimEnd::Released { reason: Some(reason), not_before: Some(wait(NO_LINK_REST)) }
-            }
+            FailureKind::Transient => ClaimEnd::Failed {
+                reason,
+                attempts,
+                spent: attempts >= max_attempts,
+                not_before,
+            },
+            FailureKind::Gone => ClaimEnd::Gone {
+                reason,
+                attempts,
+                not_before,
+            },
+            FailureKind::NoLink => ClaimEnd::Released {
+                reason: Some(reason),
+                not_before: Some(wait(NO_LINK_REST)),
+            },
             FailureKind::WorkspaceDenied => {
-                let rested = self.resting.insert(claim.recording.workspace.clone(), Instant::now() + DENIED_REST);
+                let rested = self
+                    .resting
+                    .insert(claim.recording.workspace.clone(), Instant::now() + DENIED_REST);
                 if rested.is_none() {
                     tracing::warn!(workspace.name = %claim.recording.workspace, error = %reason,
                         "the credential may not view recordings; nothing is fetched there for a minute");
                 }
-                ClaimEnd::Released { reason: Some(reason), not_before: None }
+                ClaimEnd::Released {
+                    reason: Some(reason),
+                    not_before: None,
+                }
             }
             FailureKind::Local => {
                 self.begin_local_fault(reason);
-                ClaimEnd::Released { reason: None, not_before: None }
+                ClaimEnd::Released {
+                    reason: None,
+                    not_before: None,
+                }
             }
-            FailureKind::Stopped => ClaimEnd::Released { reason: None, not_before: None },
+            FailureKind::Stopped => ClaimEnd::Released {
+                reason: None,
+                not_before: None,
+            },
         }
     }
 
@@ -393,12 +434,20 @@ impl Run<'_> {
     fn begin_local_fault(&mut self, reason: String) {
         if self.local_fault.is_none() {
             tracing::error!(error = %reason, "this machine does not take recordings; nothing is begun until it does");
-            self.local_fault = Some(LocalFault { reason, rest: LOCAL_REST, look_at: Instant::now() + LOCAL_REST });
+            self.local_fault = Some(LocalFault {
+                reason,
+                rest: LOCAL_REST,
+                look_at: Instant::now() + LOCAL_REST,
+            });
         }
     }
 
     async fn look_at_fault(&mut self) {
-        let Some(fault) = self.local_fault.as_mut().filter(|fault| fault.look_at <= Instant::now()) else {
+        let Some(fault) = self
+            .local_fault
+            .as_mut()
+            .filter(|fault| fault.look_at <= Instant::now())
+        else {
             return;
         };
         match self.queue.fetcher.ready().await {
@@ -426,7 +475,12 @@ impl Queue {
                 workspace.name = %workspace, recording.id = %id, path = %object.key, size_bytes = object.size_bytes,
                 remark = object.remark, "archived"
             ),
-            ClaimEnd::Failed { reason, attempts, spent: true, .. } => tracing::error!(
+            ClaimEnd::Failed {
+                reason,
+                attempts,
+                spent: true,
+                ..
+            } => tracing::error!(
                 workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason,
                 "given up for now; tried again once a day while upstream lists it"
             ),

@@ -53,7 +53,9 @@ pub struct PassError {
 
 impl PassError {
     fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Box::new(source) }
+        Self {
+            source: Box::new(source),
+        }
     }
 }
 
@@ -82,11 +84,17 @@ impl Scheduler {
     /// One pass over one workspace: a full walk where one is due, a poll otherwise.
     pub async fn pass(&self, workspace: &WorkspaceName, soft: &CancellationToken) -> Pass {
         let result = async {
-            let full_due = self.lister.full_walk_due(workspace, self.options.full_walk_interval).await?;
+            let full_due = self
+                .lister
+                .full_walk_due(workspace, self.options.full_walk_interval)
+                .await?;
             let kind = if full_due { WalkKind::Full } else { WalkKind::Poll };
             self.lister.walk(workspace, kind, soft).await
         };
-        Pass { workspace: workspace.clone(), result: result.await.map_err(PassError::new) }
+        Pass {
+            workspace: workspace.clone(),
+            result: result.await.map_err(PassError::new),
+        }
     }
 
     /// One pass over each workspace, at the same time.
@@ -121,8 +129,14 @@ impl Scheduler {
 
     fn rest_after(&self, pass: &Pass) -> Duration {
         let least = match &pass.result {
-            Ok(Walk { trouble: Some(Trouble::Denied), .. }) => DENIED_REST,
-            Ok(Walk { trouble: Some(Trouble::RateLimited(wait)), .. }) => *wait,
+            Ok(Walk {
+                trouble: Some(Trouble::Denied),
+                ..
+            }) => DENIED_REST,
+            Ok(Walk {
+                trouble: Some(Trouble::RateLimited(wait)),
+                ..
+            }) => *wait,
             _ => Duration::ZERO,
         };
         self.options.interval.max(least)
@@ -167,7 +181,15 @@ impl Health {
             tell_walk(workspace, walk);
         }
         match (&now, &self.trouble) {
-            (Some(why), None) if matches!(&pass.result, Ok(Walk { trouble: Some(Trouble::Denied), .. })) => {
+            (Some(why), None)
+                if matches!(
+                    &pass.result,
+                    Ok(Walk {
+                        trouble: Some(Trouble::Denied),
+                        ..
+                    })
+                ) =>
+            {
                 tracing::error!(workspace.name = %workspace, error = %why,
                     "workspace paused: its credential is refused; tried again each minute");
             }
@@ -183,7 +205,12 @@ impl Health {
 
 fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {
     let report = &walk.report;
-    let UpsertCounts { new, changed, unchanged, set_aside } = report.changes;
+    let UpsertCounts {
+        new,
+        changed,
+        unchanged,
+        set_aside,
+    } = report.changes;
     let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
     let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
     if report.kind == WalkKind::Full || new + changed + set_aside > 0 {

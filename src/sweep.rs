@@ -37,7 +37,13 @@ impl Sweep {
     pub async fn run(&self) -> Result<SweepReport, CatalogError> {
         let reclaimed = self.catalog.reclaim().await?;
         // Half as long again: the longest wait plus its jitter.
-        let healed_waits = self.catalog.heal_waits(self.clock.now(), MAX_RETRY_DELAY.mul_f64(1.5)).await?;
-        Ok(SweepReport { reclaimed, healed_waits })
+        let healed_waits = self
+            .catalog
+            .heal_waits(self.clock.now(), MAX_RETRY_DELAY.mul_f64(1.5))
+            .await?;
+        Ok(SweepReport {
+            reclaimed,
+            healed_waits,
+        })
     }
 }

@@ -45,9 +45,16 @@ const SHORTEST_SECRET: usize = 6;
 /// The level cannot be understood.
 pub fn init(level: &str, format: LogFormat) -> Result<(), InvalidLevel> {
     let one_level = ["error", "warn", "info", "debug", "trace"].contains(&level);
-    let directives = if one_level { format!("warn,birdkeep={level}") } else { level.to_owned() };
+    let directives = if one_level {
+        format!("warn,birdkeep={level}")
+    } else {
+        level.to_owned()
+    };
     let filter = EnvFilter::try_new(directives).map_err(|_| InvalidLevel(level.to_owned()))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Edge).with_ansi(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Edge)
+        .with_ansi(false);
     match format {
         LogFormat::Text => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).init(),

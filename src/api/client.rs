@@ -274,8 +274,12 @@ impl WorkspaceApi {
             Scheme::Bearer => "Bearer",
         };
         let text = SecretString::from(format!("{scheme} {}", self.access.credential.secret.expose_secret()));
-        let mut value = HeaderValue::from_str(text.expose_secret())
-            .map_err(|_| ApiError::new(ApiErrorKind::Denied, "the credential has characters a header cannot carry"))?;
+        let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
+            ApiError::new(
+                ApiErrorKind::Denied,
+                "the credential has characters a header cannot carry",
+            )
+        })?;
         value.set_sensitive(true);
         Ok(value)
     }

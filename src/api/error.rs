@@ -33,7 +33,10 @@ pub enum ApiErrorKind {
 
 impl ApiError {
     pub(super) fn new(kind: ApiErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
+        Self {
+            kind,
+            what: what.into(),
+        }
     }
 
     pub(super) fn malformed(what: impl Into<String>) -> Self {

@@ -6,8 +6,8 @@
 mod client;
 mod error;
 mod members;
-mod page;
 mod pace;
+mod page;
 mod ticket;
 mod tickets;
 mod upstream_clock;

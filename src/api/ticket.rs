@@ -99,12 +99,18 @@ fn stated_life(url: &Url) -> Option<Life> {
     let signed_at = Timestamp::from_amz_date(&query_member(url, "X-Amz-Date")?)?;
     let seconds: u64 = query_member(url, "X-Amz-Expires")?.parse().ok()?;
     let whole = Duration::from_secs(seconds.min(LONGEST_LIFE_SECONDS));
-    Some(Life::Stated { until: signed_at.after(whole), whole })
+    Some(Life::Stated {
+        until: signed_at.after(whole),
+        whole,
+    })
 }
 
 fn asks_for_checksum(url: &Url) -> bool {
-    query_member(url, "X-Amz-SignedHeaders")
-        .is_some_and(|headers| headers.split(';').any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode")))
+    query_member(url, "X-Amz-SignedHeaders").is_some_and(|headers| {
+        headers
+            .split(';')
+            .any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode"))
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +135,10 @@ mod tests {
     fn life_is_what_the_link_says_by_upstreams_clock() {
         let ticket = ticket("X-Amz-Date=20231024T192759Z&X-Amz-Expires=600");
         let left = ticket.life_left(&clock_at("2023-10-24T19:32:59Z"));
-        assert!(left <= Duration::from_secs(299) && left > Duration::from_secs(290), "{left:?}");
+        assert!(
+            left <= Duration::from_secs(299) && left > Duration::from_secs(290),
+            "{left:?}"
+        );
         assert_eq!(ticket.life_left(&clock_at("2023-10-24T19:37:59Z")), Duration::ZERO);
         assert!(ticket.is_fresh(&clock_at("2023-10-24T19:37:30Z"), Duration::from_secs(20)));
         assert!(!ticket.is_fresh(&clock_at("2023-10-24T19:37:45Z"), Duration::from_secs(20)));

@@ -136,11 +136,18 @@ mod tests {
     fn recording(n: u16) -> RecordingRef {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_be_bytes());
-        RecordingRef { workspace: "w".parse().unwrap(), id: RecordingId::from_bytes(id) }
+        RecordingRef {
+            workspace: "w".parse().unwrap(),
+            id: RecordingId::from_bytes(id),
+        }
     }
 
     fn ticket(seconds: u16) -> Ticket {
-        Ticket::new(&format!("https://h/k?X-Amz-Date={SIGNED}&X-Amz-Expires={seconds}"), Instant::now()).unwrap()
+        Ticket::new(
+            &format!("https://h/k?X-Amz-Date={SIGNED}&X-Amz-Expires={seconds}"),
+            Instant::now(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -155,7 +162,11 @@ mod tests {
             .into_iter()
             .map(|(recording, _)| recording)
             .collect();
-        assert_eq!(order, [recording(3), recording(2), recording(1)], "a dead ticket is left out");
+        assert_eq!(
+            order,
+            [recording(3), recording(2), recording(1)],
+            "a dead ticket is left out"
+        );
         assert!(book.is_empty());
     }
 
@@ -170,6 +181,9 @@ mod tests {
         assert!(book.take(&recording(0), &clock, Duration::ZERO).is_some());
         assert!(book.take(&recording(2_999), &clock, Duration::ZERO).is_none());
         assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_some());
-        assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_none(), "a ticket is taken once");
+        assert!(
+            book.take(&recording(9_999), &clock, Duration::ZERO).is_none(),
+            "a ticket is taken once"
+        );
     }
 }

@@ -41,7 +41,10 @@ impl UpstreamClock {
     /// A clock that has measured nothing yet and falls back on the local one.
     #[must_use]
     pub fn new(local: SharedClock) -> Self {
-        Self { local, estimate: Mutex::new(None) }
+        Self {
+            local,
+            estimate: Mutex::new(None),
+        }
     }
 
     /// Takes the `Date` of a reply that was asked for at `sent` and begun to be read at `received`.

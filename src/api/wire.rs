@@ -50,16 +50,24 @@ struct WirePage<'a> {
 /// # Errors
 /// `Malformed`: it is not JSON, not of the documented shape, or its token cannot be one.
 pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
-    let page: WirePage<'_> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::malformed(format!("the page is not as documented: {error}; it begins {}", head(body))))?;
+    let page: WirePage<'_> = serde_json::from_slice(body).map_err(|error| {
+        ApiError::malformed(format!(
+            "the page is not as documented: {error}; it begins {}",
+            head(body)
+        ))
+    })?;
     if page.results.len() > MOST_ITEMS {
-        return Err(ApiError::malformed(format!("the page holds {} items", page.results.len())));
+        return Err(ApiError::malformed(format!(
+            "the page holds {} items",
+            page.results.len()
+        )));
     }
     // An empty token would ask for the first page again. Upstream's server omits what is empty.
     let next = match page.next_page_token.as_deref() {
         None | Some("") => None,
         Some(text) => Some(
-            PageToken::from_upstream(text).ok_or_else(|| ApiError::malformed("nextPageToken is longer than documented"))?,
+            PageToken::from_upstream(text)
+                .ok_or_else(|| ApiError::malformed("nextPageToken is longer than documented"))?,
         ),
     };
     let items = page.results.into_iter().map(|raw| parse_item(raw, received)).collect();
@@ -71,14 +79,19 @@ pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
 /// # Errors
 /// `Malformed`: it is not JSON, cannot be understood, or is another recording.
 pub fn parse_recording(body: &[u8], id: RecordingId, received: Instant) -> Result<Listed, ApiError> {
-    let raw: &RawValue = serde_json::from_slice(body)
-        .map_err(|error| ApiError::malformed(format!("the recording is not JSON: {error}; it begins {}", head(body))))?;
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
+        ApiError::malformed(format!("the recording is not JSON: {error}; it begins {}", head(body)))
+    })?;
     match parse_item(raw, received) {
         Item::Understood(listed) if listed.recording.id == id => Ok(*listed),
-        Item::Understood(listed) => {
-            Err(ApiError::malformed(format!("asked for recording {id}, got {}", listed.recording.id)))
-        }
-        Item::SetAside(item) => Err(ApiError::malformed(format!("the recording is not understood: {}", item.reason))),
+        Item::Understood(listed) => Err(ApiError::malformed(format!(
+            "asked for recording {id}, got {}",
+            listed.recording.id
+        ))),
+        Item::SetAside(item) => Err(ApiError::malformed(format!(
+            "the recording is not understood: {}",
+            item.reason
+        ))),
     }
 }
 
@@ -126,12 +139,10 @@ fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: String) -> Item {
 
 fn understand(members: &Members<'_>) -> Result<Recording, String> {
     let required = |name: &str| {
-        members
-            .text(name)
-            .ok_or_else(|| match members.get(name) {
-                None => format!("{name} is missing"),
-                Some(_) => format!("{name} is not a text"),
-            })
+        members.text(name).ok_or_else(|| match members.get(name) {
+            None => format!("{name} is missing"),
+            Some(_) => format!("{name} is not a text"),
+        })
     };
     let id = required("id")?.parse().map_err(|error| format!("id is {error}"))?;
     let status = required("status")?;
@@ -145,7 +156,9 @@ fn understand(members: &Members<'_>) -> Result<Recording, String> {
         direction: short(members.text("direction")),
         from: members.get("originator").and_then(party_number),
         to: members.get("receiver").and_then(party_number),
-        duration_seconds: members.get("duration").and_then(|raw| serde_json::from_str(raw.get()).ok()),
+        duration_seconds: members
+            .get("duration")
+            .and_then(|raw| serde_json::from_str(raw.get()).ok()),
         format: short(members.text("format")).unwrap_or_default(),
         metadata: members.to_text_without("url"),
     })
@@ -173,7 +186,11 @@ fn party_number(raw: &RawValue) -> Option<String> {
         let by_phone = text("/contact/identifierKey").as_deref() == Some("phonenumber");
         by_phone.then(|| text("/contact/identifierValue")).flatten()
     };
-    short(text("/number/identity").or_else(contact).or_else(|| text("/number/number")))
+    short(
+        text("/number/identity")
+            .or_else(contact)
+            .or_else(|| text("/number/number")),
+    )
 }
 
 fn short(text: Option<String>) -> Option<String> {
@@ -195,7 +212,10 @@ mod tests {
     }
 
     fn page(items: &[String], rest: &str) -> Result<Page, ApiError> {
-        parse_page(format!("{{\"results\":[{}]{rest}}}", items.join(",")).as_bytes(), Instant::now())
+        parse_page(
+            format!("{{\"results\":[{}]{rest}}}", items.join(",")).as_bytes(),
+            Instant::now(),
+        )
     }
 
     fn only(items: &[String]) -> Item {
@@ -224,7 +244,10 @@ mod tests {
         assert!(listed.ticket.is_some());
         let metadata = &listed.recording.metadata;
         assert!(metadata.contains(r#""odd":{"b":1.50,"a":[1e2]}"#), "{metadata}");
-        assert!(!metadata.contains("secret") && !metadata.contains("\"url\""), "{metadata}");
+        assert!(
+            !metadata.contains("secret") && !metadata.contains("\"url\""),
+            "{metadata}"
+        );
     }
 
     #[test]
@@ -244,7 +267,9 @@ mod tests {
         let unset = item("").replace("2023-10-23T15:55:08.234Z", "0001-01-01T00:00:00Z");
         assert!(reason(&unset).reason.contains("unset"));
         let with = unset.replace("\"duration\":29", r#""startedAt":"2023-10-23T15:55:08Z""#);
-        let Item::Understood(listed) = only(&[with]) else { panic!("set aside") };
+        let Item::Understood(listed) = only(&[with]) else {
+            panic!("set aside")
+        };
         assert_eq!(listed.recording.created_at.to_string(), "2023-10-23T15:55:08Z");
     }
 
@@ -268,7 +293,10 @@ mod tests {
             assert!(aside.reason.contains(word), "{text}: {}", aside.reason);
         }
         let mixed = page(&["null".to_owned(), item(""), "[]".to_owned()], "").unwrap();
-        assert!(matches!(mixed.items[..], [Item::SetAside(_), Item::Understood(_), Item::SetAside(_)]));
+        assert!(matches!(
+            mixed.items[..],
+            [Item::SetAside(_), Item::Understood(_), Item::SetAside(_)]
+        ));
         let signed = reason(r#"{"id":7,"url":"https://h/?X-Amz-Signature=secret"}"#);
         assert!(!signed.raw.contains("secret"));
     }
@@ -276,11 +304,23 @@ mod tests {
     #[test]
     fn only_the_documented_shape_is_a_page() {
         for bad in [
-            "", "null", "[]", "{}", r#"{"items":[]}"#, r#"{"results":null}"#, r#"{"results":{}}"#, "<html>",
-            r#"{"results":[]} x"#, r#"{"results":[]"#, r#"{"results":[],"results":[]}"#,
-            r#"{"results":[],"nextPageToken":7}"#, "\u{feff}{\"results\":[]}",
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"items":[]}"#,
+            r#"{"results":null}"#,
+            r#"{"results":{}}"#,
+            "<html>",
+            r#"{"results":[]} x"#,
+            r#"{"results":[]"#,
+            r#"{"results":[],"results":[]}"#,
+            r#"{"results":[],"nextPageToken":7}"#,
+            "\u{feff}{\"results\":[]}",
         ] {
-            let error = parse_page(bad.as_bytes(), Instant::now()).err().unwrap_or_else(|| panic!("{bad}"));
+            let error = parse_page(bad.as_bytes(), Instant::now())
+                .err()
+                .unwrap_or_else(|| panic!("{bad}"));
             assert_eq!(error.kind, ApiErrorKind::Malformed);
         }
         let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
@@ -292,7 +332,10 @@ mod tests {
         assert!(page(&[], "").unwrap().next.is_none());
         assert!(page(&[], r#","nextPageToken":null"#).unwrap().next.is_none());
         assert!(page(&[], r#","nextPageToken":"""#).unwrap().next.is_none());
-        let odd = page(&[], r#","nextPageToken":"a&b=#\r\n\u0000""#).unwrap().next.unwrap();
+        let odd = page(&[], r#","nextPageToken":"a&b=#\r\n\u0000""#)
+            .unwrap()
+            .next
+            .unwrap();
         assert_eq!(odd.as_str(), "a&b=#\r\n\0");
     }
 

@@ -51,12 +51,21 @@ impl App {
     /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
     pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
         let options = store_options(config, &clock);
-        let store = tokio::task::spawn_blocking(move || Store::open(&options)).await.context("opening the archive")??;
+        let store = tokio::task::spawn_blocking(move || Store::open(&options))
+            .await
+            .context("opening the archive")??;
         if store.cleared_staging() > 0 {
-            tracing::info!(files = store.cleared_staging(), "removed unfinished files of an earlier run");
+            tracing::info!(
+                files = store.cleared_staging(),
+                "removed unfinished files of an earlier run"
+            );
         }
         let catalog = open_catalog(config, &store, &clock).await?;
-        let names: Vec<WorkspaceName> = config.workspaces.iter().map(|workspace| workspace.name.clone()).collect();
+        let names: Vec<WorkspaceName> = config
+            .workspaces
+            .iter()
+            .map(|workspace| workspace.name.clone())
+            .collect();
         let api = Api::new(api_options(config), Arc::clone(&clock))?;
         let workspaces = workspace_apis(config, &api);
         let due_hint = Arc::new(Notify::new());
@@ -72,7 +81,13 @@ impl App {
             names.clone(),
             Arc::clone(&due_hint),
         );
-        let lister = Lister::new(workspaces, catalog.clone(), Arc::clone(&clock), lister_options(config), due_hint);
+        let lister = Lister::new(
+            workspaces,
+            catalog.clone(),
+            Arc::clone(&clock),
+            lister_options(config),
+            due_hint,
+        );
         let scheduler = Scheduler::new(
             Arc::new(lister),
             Sweep::new(catalog.clone(), clock),
@@ -83,7 +98,10 @@ impl App {
         );
         let swept = scheduler.sweep().await?;
         if swept.reclaimed > 0 {
-            tracing::info!(recordings = swept.reclaimed, "took back what an earlier run was fetching when it ended");
+            tracing::info!(
+                recordings = swept.reclaimed,
+                "took back what an earlier run was fetching when it ended"
+            );
         }
         Ok(Self {
             reader: catalog.reader(),
@@ -125,8 +143,11 @@ async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> an
         run_id: fastrand::i64(1..),
     })
     .await?;
-    let workspaces: Vec<_> =
-        config.workspaces.iter().map(|workspace| (workspace.name.clone(), workspace.id.clone())).collect();
+    let workspaces: Vec<_> = config
+        .workspaces
+        .iter()
+        .map(|workspace| (workspace.name.clone(), workspace.id.clone()))
+        .collect();
     catalog.register_workspaces(&workspaces).await?;
     Ok(catalog)
 }

@@ -54,7 +54,11 @@ pub async fn dry_run(
 ) -> anyhow::Result<Vec<(WorkspaceName, DryRunReport)>> {
     let catalog_path = config.archive.dir.join("catalog.sqlite");
     let reader = if catalog_path.exists() {
-        Some(CatalogReader::open(&catalog_path).await.context("reading the catalog")?)
+        Some(
+            CatalogReader::open(&catalog_path)
+                .await
+                .context("reading the catalog")?,
+        )
     } else {
         None
     };
@@ -65,7 +69,10 @@ pub async fn dry_run(
         let Some(api) = workspaces.get(&workspace.name) else {
             continue;
         };
-        reports.push((workspace.name.clone(), survey(api, config, reader.as_ref(), soft).await?));
+        reports.push((
+            workspace.name.clone(),
+            survey(api, config, reader.as_ref(), soft).await?,
+        ));
     }
     Ok(reports)
 }
@@ -77,13 +84,18 @@ async fn survey(
     soft: &CancellationToken,
 ) -> anyhow::Result<DryRunReport> {
     let mut report = DryRunReport::default();
-    let query = ListQuery { start_at: config.sync.since, end_at: None };
+    let query = ListQuery {
+        start_at: config.sync.since,
+        end_at: None,
+    };
     let mut pages = Pages::new(api, query, u64::from(config.sync.max_pages));
     let ended = loop {
         match pages.next(soft).await {
             Ok(page) => {
                 let known = known_states(api.name(), &page, reader).await?;
-                page.items.iter().for_each(|item| count(&mut report, item, config, &known));
+                page.items
+                    .iter()
+                    .for_each(|item| count(&mut report, item, config, &known));
             }
             Err(ended) => break ended,
         }

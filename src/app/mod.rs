@@ -58,7 +58,10 @@ impl OnceReport {
     pub fn is_complete(&self) -> bool {
         let settled = self.workspaces.iter().all(|workspace| {
             let open = [State::Due, State::Claimed, State::GivenUp];
-            workspace.set_aside == 0 && open.into_iter().all(|state| workspace.counts.get(&state).is_none_or(|count| *count == 0))
+            workspace.set_aside == 0
+                && open
+                    .into_iter()
+                    .all(|state| workspace.counts.get(&state).is_none_or(|count| *count == 0))
         });
         settled && self.walks_failed.is_empty()
     }
@@ -70,7 +73,10 @@ impl App {
     /// # Errors
     /// A part ended unasked: the catalog cannot be used, or a fault in the program.
     pub async fn run(self, life: &Lifecycle) -> anyhow::Result<()> {
-        let stop = Stop { soft: life.soft().clone(), hard: life.hard().clone() };
+        let stop = Stop {
+            soft: life.soft().clone(),
+            hard: life.hard().clone(),
+        };
         let (scheduler, soft) = (Arc::clone(&self.scheduler), life.soft().clone());
         let walks = tokio::spawn(async move { scheduler.run(&soft).await });
         let queue = Arc::clone(&self.queue);
@@ -78,7 +84,12 @@ impl App {
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         life.ready("running");
 
-        let walks = async { walks.await.inspect(|()| life.stop()).map_err(|error| part_died("scheduler", &error)) };
+        let walks = async {
+            walks
+                .await
+                .inspect(|()| life.stop())
+                .map_err(|error| part_died("scheduler", &error))
+        };
         let fetches = async { end_of(fetches, life).await };
         let ended = tokio::select! {
             (walks, fetches) = async { tokio::join!(stop_after(walks, life), fetches) } => walks.and(fetches.map(drop)),
@@ -94,7 +105,10 @@ impl App {
     /// # Errors
     /// The work could not be done: the catalog or the disk cannot be used.
     pub async fn run_once(self, life: &Lifecycle) -> anyhow::Result<OnceReport> {
-        let stop = Stop { soft: life.soft().clone(), hard: life.hard().clone() };
+        let stop = Stop {
+            soft: life.soft().clone(),
+            hard: life.hard().clone(),
+        };
         let walks_over = CancellationToken::new();
         let (queue, until) = (Arc::clone(&self.queue), Until::Drained(walks_over.clone()));
         let fetches = tokio::spawn(async move { queue.run(until, &stop).await });
@@ -125,10 +139,18 @@ impl App {
                 return Err(error);
             }
         };
-        let mut workspaces = self.reader.workspaces().await.context("cannot read how the workspaces stand")?;
+        let mut workspaces = self
+            .reader
+            .workspaces()
+            .await
+            .context("cannot read how the workspaces stand")?;
         workspaces.retain(|summary| self.names.contains(&summary.name));
         self.close().await;
-        Ok(OnceReport { walks_failed, drained, workspaces })
+        Ok(OnceReport {
+            walks_failed,
+            drained,
+            workspaces,
+        })
     }
 
     /// What has been fetched so far, as it is.
@@ -139,10 +161,7 @@ impl App {
 }
 
 /// The end of the queue; if it was not asked for, everything else ends too.
-async fn end_of(
-    fetches: JoinHandle<Result<DrainReport, QueueError>>,
-    life: &Lifecycle,
-) -> anyhow::Result<DrainReport> {
+async fn end_of(fetches: JoinHandle<Result<DrainReport, QueueError>>, life: &Lifecycle) -> anyhow::Result<DrainReport> {
     match fetches.await {
         Ok(Ok(report)) => Ok(report),
         Ok(Err(error)) => {

@@ -52,15 +52,30 @@ pub struct Finding {
 
 impl Finding {
     fn ok(subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject: subject.into(), found: found.into(), remedy: String::new() }
+        Self {
+            level: Level::Ok,
+            subject: subject.into(),
+            found: found.into(),
+            remedy: String::new(),
+        }
     }
 
     fn warn(subject: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Warn, subject: subject.into(), found: found.into(), remedy: remedy.into() }
+        Self {
+            level: Level::Warn,
+            subject: subject.into(),
+            found: found.into(),
+            remedy: remedy.into(),
+        }
     }
 
     fn fail(subject: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Fail, subject: subject.into(), found: found.into(), remedy: remedy.into() }
+        Self {
+            level: Level::Fail,
+            subject: subject.into(),
+            found: found.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -75,7 +90,10 @@ pub async fn preflight(
     soft: &CancellationToken,
     mut tell: impl FnMut(Finding),
 ) -> anyhow::Result<()> {
-    tell(Finding::ok("configuration", format!("{} workspace(s)", config.workspaces.len())));
+    tell(Finding::ok(
+        "configuration",
+        format!("{} workspace(s)", config.workspaces.len()),
+    ));
     for warning in warnings {
         tell(Finding::warn("configuration", warning, ""));
     }
@@ -94,7 +112,11 @@ pub async fn preflight(
         None => Finding::warn("clock", "the API sent no time to compare with", ""),
         Some(offset) if offset.abs() >= TELLING_OFFSET_SECONDS => Finding::warn(
             "clock",
-            format!("this machine is {:.0} s {} upstream", offset.abs(), if offset > 0.0 { "behind" } else { "ahead of" }),
+            format!(
+                "this machine is {:.0} s {} upstream",
+                offset.abs(),
+                if offset > 0.0 { "behind" } else { "ahead of" }
+            ),
             "links are judged by upstream's clock, so nothing is lost; set this machine's clock (NTP)",
         ),
         Some(offset) => Finding::ok("clock", format!("within {:.1} s of upstream", offset.abs())),
@@ -112,7 +134,11 @@ async fn archive(config: &Config, tell: &mut impl FnMut(Finding)) {
                 format!("{shown} does not exist, and the configuration expects archive {id} there"),
                 "mount the volume",
             ),
-            None => Finding::warn("archive", format!("{shown} does not exist yet"), "it is made at the first run"),
+            None => Finding::warn(
+                "archive",
+                format!("{shown} does not exist yet"),
+                "it is made at the first run",
+            ),
         });
         return;
     }
@@ -126,7 +152,11 @@ async fn archive(config: &Config, tell: &mut impl FnMut(Finding)) {
     let looked = tokio::task::spawn_blocking(move || Store::look(&dir)).await;
     let Ok(Ok(glance)) = looked else {
         if let Ok(Err(error)) = looked {
-            tell(Finding::fail("archive", chain(&error), "see the README, \"Is everything there?\""));
+            tell(Finding::fail(
+                "archive",
+                chain(&error),
+                "see the README, \"Is everything there?\"",
+            ));
         }
         return;
     };
@@ -135,13 +165,23 @@ async fn archive(config: &Config, tell: &mut impl FnMut(Finding)) {
     {
         tell(Finding::fail(
             "archive id",
-            format!("expected {expected}, found {}", glance.id.as_deref().unwrap_or("no marker")),
+            format!(
+                "expected {expected}, found {}",
+                glance.id.as_deref().unwrap_or("no marker")
+            ),
             "mount the right volume, or correct archive.id",
         ));
     }
-    let (free, reserve) = (bytesize::ByteSize(glance.free_bytes), bytesize::ByteSize(config.archive.min_free_bytes));
+    let (free, reserve) = (
+        bytesize::ByteSize(glance.free_bytes),
+        bytesize::ByteSize(config.archive.min_free_bytes),
+    );
     tell(if free <= reserve {
-        Finding::fail("free space", format!("{free}, the reserve is {reserve}"), "make room or lower archive.min_free")
+        Finding::fail(
+            "free space",
+            format!("{free}, the reserve is {reserve}"),
+            "make room or lower archive.min_free",
+        )
     } else {
         Finding::ok("free space", format!("{free}, the reserve is {reserve}"))
     });
@@ -162,8 +202,15 @@ async fn check_workspace(api: &WorkspaceApi, config: &Config, tell: &mut impl Fn
             return;
         }
     };
-    let set_aside = page.items.iter().filter(|item| matches!(item, Item::SetAside(_))).count();
-    tell(Finding::ok(subject("list"), format!("{} item(s) in {}", page.items.len(), ms(begun.elapsed()))));
+    let set_aside = page
+        .items
+        .iter()
+        .filter(|item| matches!(item, Item::SetAside(_)))
+        .count();
+    tell(Finding::ok(
+        subject("list"),
+        format!("{} item(s) in {}", page.items.len(), ms(begun.elapsed())),
+    ));
     if set_aside > 0 {
         tell(Finding::warn(
             subject("list"),
@@ -190,7 +237,10 @@ async fn check_media(api: &WorkspaceApi, config: &Config, listed: Listed, tell: 
     let begun = Instant::now();
     let ticket = match api.recording(listed.recording.id).await {
         Ok(fresh) => {
-            tell(Finding::ok(subject("item"), format!("a fresh link in {}", ms(begun.elapsed()))));
+            tell(Finding::ok(
+                subject("item"),
+                format!("a fresh link in {}", ms(begun.elapsed())),
+            ));
             fresh.ticket.or(listed.ticket)
         }
         Err(error) => {

@@ -40,7 +40,9 @@ impl ArchiveView {
             ));
         }
         let look_at = dir.clone();
-        let glance = tokio::task::spawn_blocking(move || Store::look(&look_at)).await.context("looking at the archive")??;
+        let glance = tokio::task::spawn_blocking(move || Store::look(&look_at))
+            .await
+            .context("looking at the archive")??;
         if let Some(expected) = &config.archive.id
             && glance.id.as_ref() != Some(expected)
         {
@@ -58,7 +60,11 @@ impl ArchiveView {
     /// # Errors
     /// The catalog is refused.
     pub async fn writer(&self, config: &Config) -> anyhow::Result<Catalog> {
-        let id = self.glance.id.clone().ok_or_else(|| anyhow!("the archive has no marker"))?;
+        let id = self
+            .glance
+            .id
+            .clone()
+            .ok_or_else(|| anyhow!("the archive has no marker"))?;
         let options = CatalogOptions {
             path: self.dir.join("catalog.sqlite"),
             archive_id: id,

@@ -67,7 +67,10 @@ impl Catalog {
         let now = self.clock.now().as_microseconds();
         let mut of_workspace: BTreeMap<&WorkspaceName, Vec<&RecordingId>> = BTreeMap::new();
         for recording in recordings {
-            of_workspace.entry(&recording.workspace).or_default().push(&recording.id);
+            of_workspace
+                .entry(&recording.workspace)
+                .or_default()
+                .push(&recording.id);
         }
         let mut tx = self.begin(OPERATION).await?;
         let mut due = HashMap::new();
@@ -76,7 +79,10 @@ impl Catalog {
                 due.insert((workspace, id), seq);
             }
         }
-        let chosen = recordings.iter().filter_map(|of| due.remove(&(&of.workspace, of.id))).collect();
+        let chosen = recordings
+            .iter()
+            .filter_map(|of| due.remove(&(&of.workspace, of.id)))
+            .collect();
         let claims = self.take(&mut tx, chosen).await?;
         commit(tx, OPERATION).await?;
         Ok(claims)
@@ -238,5 +244,7 @@ async fn due_of(
     .fetch_all(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
-    rows.iter().map(|row| Ok((Columns::of_recording(row.seq).id("id", &row.id)?, row.seq))).collect()
+    rows.iter()
+        .map(|row| Ok((Columns::of_recording(row.seq).id("id", &row.id)?, row.seq)))
+        .collect()
 }

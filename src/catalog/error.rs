@@ -166,7 +166,10 @@ impl CatalogError {
             Self::File { .. } => true,
             Self::Sql { .. } | Self::Migrate { .. } => match self.sqlx_source() {
                 Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
-                _ => matches!(self.primary_code(), Some(FULL | IOERR | READONLY | CANTOPEN | NOMEM | BUSY | LOCKED)),
+                _ => matches!(
+                    self.primary_code(),
+                    Some(FULL | IOERR | READONLY | CANTOPEN | NOMEM | BUSY | LOCKED)
+                ),
             },
             _ => false,
         }
@@ -191,9 +194,9 @@ impl CatalogError {
         use sqlx::migrate::MigrateError;
         match self {
             Self::Sql { source, .. } => Some(source),
-            Self::Migrate { source: MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) } => {
-                Some(source)
-            }
+            Self::Migrate {
+                source: MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
+            } => Some(source),
             _ => None,
         }
     }

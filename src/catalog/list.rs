@@ -89,7 +89,10 @@ impl RecordingRow {
     /// Where a page that ends with this row goes on.
     #[must_use]
     pub const fn cursor(&self) -> ListCursor {
-        ListCursor { created_at: self.created_at.as_microseconds(), seq: self.seq }
+        ListCursor {
+            created_at: self.created_at.as_microseconds(),
+            seq: self.seq,
+        }
     }
 
     pub(super) const fn seq(&self) -> i64 {
@@ -153,10 +156,14 @@ fn list_query(filter: &ListFilter, after: Option<ListCursor>, limit: u32) -> Que
         query.push(" AND r.created_at < ").push_bind(until.as_microseconds());
     }
     if let Some(cursor) = after {
-        query.push(" AND (r.created_at, r.seq) < (").push_bind(cursor.created_at);
+        query
+            .push(" AND (r.created_at, r.seq) < (")
+            .push_bind(cursor.created_at);
         query.push(", ").push_bind(cursor.seq).push(")");
     }
-    query.push(" ORDER BY r.created_at DESC, r.seq DESC LIMIT ").push_bind(i64::from(limit));
+    query
+        .push(" ORDER BY r.created_at DESC, r.seq DESC LIMIT ")
+        .push_bind(i64::from(limit));
     query
 }
 
@@ -184,7 +191,12 @@ fn push_number(query: &mut QueryBuilder<Sqlite>, number: &str) {
     if digits.len() >= SUFFIX_DIGITS {
         let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
         for column in ["r.caller_digits", "r.callee_digits"] {
-            query.push(" OR substr(").push(column).push(", -").push_bind(length).push(") = ");
+            query
+                .push(" OR substr(")
+                .push(column)
+                .push(", -")
+                .push_bind(length)
+                .push(") = ");
             query.push_bind(digits.clone());
         }
     }
@@ -226,8 +238,14 @@ impl ListedRow {
             to: self.callee,
             duration_seconds: self.duration_seconds,
             path: self.path,
-            size_bytes: self.size_bytes.map(|size| columns.count("size_bytes", size)).transpose()?,
-            sha256: self.sha256.map(|digest| columns.sha256("sha256", &digest)).transpose()?,
+            size_bytes: self
+                .size_bytes
+                .map(|size| columns.count("size_bytes", size))
+                .transpose()?,
+            sha256: self
+                .sha256
+                .map(|digest| columns.sha256("sha256", &digest))
+                .transpose()?,
             archived_at: columns.optional_time("archived_at", self.archived_at)?,
             attempts: columns.attempts(self.attempts)?,
             last_error: self.last_error,

@@ -89,7 +89,10 @@ impl Catalog {
         set_mode(&path, if options.group_readable { 0o640 } else { 0o600 })?;
         let writer = connect_writer(&path).await?;
         check_connection(&path, &writer).await?;
-        MIGRATIONS.run(&writer).await.map_err(|source| CatalogError::Migrate { source })?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|source| CatalogError::Migrate { source })?;
         Self::with(&path, writer, options).await
     }
 
@@ -119,7 +122,10 @@ impl Catalog {
         let catalog = Self {
             writer,
             reader: CatalogReader::of_pool(reader_pool(
-                SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT),
+                SqliteConnectOptions::new()
+                    .filename(path)
+                    .read_only(true)
+                    .busy_timeout(BUSY_TIMEOUT),
             )),
             clock: options.clock,
             run_id: options.run_id,
@@ -151,7 +157,9 @@ impl Catalog {
     /// The log could not be folded in, which loses nothing: the next one to open the catalog reads it.
     pub async fn close(self) -> Result<(), CatalogError> {
         self.reader.close().await;
-        let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
+        let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.writer)
+            .await;
         self.writer.close().await;
         folded.map_err(CatalogError::sql("fold in its log")).map(drop)
     }
@@ -159,7 +167,10 @@ impl Catalog {
     /// Begins a transaction that holds the write lock from the start: one that reads first and locks later can fail
     /// at once, without waiting for its turn.
     pub(super) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static, Sqlite>, CatalogError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(CatalogError::sql(operation))
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(CatalogError::sql(operation))
     }
 
     pub(super) const fn read_pool(&self) -> &SqlitePool {
@@ -174,12 +185,18 @@ pub(super) async fn commit(tx: Transaction<'_, Sqlite>, operation: &'static str)
 
 /// The connections that read, opened when first needed.
 pub(super) fn reader_pool(options: SqliteConnectOptions) -> SqlitePool {
-    SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options)
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_lazy_with(options)
 }
 
 /// SQLite takes a relative name that begins with `file:` for an address.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, CatalogError> {
-    std::path::absolute(path).map_err(|source| CatalogError::File { operation: "find", path: path.to_owned(), source })
+    std::path::absolute(path).map_err(|source| CatalogError::File {
+        operation: "find",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Refuses a schema other than the one this program needs.
@@ -195,7 +212,13 @@ fn check_archive(path: &Path, found: String, expected: &str) -> Result<(), Catal
     if found == expected {
         return Ok(());
     }
-    Err(refused(path, Refusal::OtherArchive { found, expected: expected.to_owned() }))
+    Err(refused(
+        path,
+        Refusal::OtherArchive {
+            found,
+            expected: expected.to_owned(),
+        },
+    ))
 }
 
 async fn connect_writer(path: &Path) -> Result<SqlitePool, CatalogError> {
@@ -249,7 +272,13 @@ fn version_of(text: &str) -> Option<(u32, u32, u32)> {
 
 /// Makes the file, so that it is private from its first moment and no link is followed.
 fn create(path: &Path) -> Result<(), CatalogError> {
-    let failed = |operation| move |source| CatalogError::File { operation, path: path.to_owned(), source };
+    let failed = |operation| {
+        move |source| CatalogError::File {
+            operation,
+            path: path.to_owned(),
+            source,
+        }
+    };
     File::options()
         .write(true)
         .create_new(true)
@@ -258,7 +287,9 @@ fn create(path: &Path) -> Result<(), CatalogError> {
         .open(path)
         .map_err(failed("make"))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("sync the folder of"))
 }
 
 fn nofollow() -> i32 {
@@ -276,7 +307,13 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), CatalogError> {
         });
         match set {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(CatalogError::File { operation: "set the mode of", path: file, source }),
+            Err(source) => {
+                return Err(CatalogError::File {
+                    operation: "set the mode of",
+                    path: file,
+                    source,
+                });
+            }
             Ok(()) => {}
         }
     }

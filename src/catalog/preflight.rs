@@ -62,21 +62,33 @@ pub(super) fn known_schema() -> i64 {
 
 /// The error for a catalog that is not opened.
 pub(super) fn refused(path: &Path, refusal: Refusal) -> CatalogError {
-    CatalogError::Refused { path: path.to_owned(), refusal }
+    CatalogError::Refused {
+        path: path.to_owned(),
+        refusal,
+    }
 }
 
 /// Looks at the file without changing it. With `thorough`, a small file is read whole.
 pub(super) async fn examine(path: &Path, thorough: bool) -> Result<Found, CatalogError> {
     let size_bytes = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(source) => return Err(CatalogError::File { operation: "look at", path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(CatalogError::File {
+                operation: "look at",
+                path: path.to_owned(),
+                source,
+            });
+        }
         Ok(file) if !file.is_file() => return Err(refused(path, Refusal::NotRegularFile)),
         Ok(file) => file.len(),
     };
     if size_bytes == 0 {
         return Ok(Found::Empty);
     }
-    let read_only = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+    let read_only = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT);
     let quick_check = thorough && size_bytes < CHECKED_WHOLE_BYTES;
     match examine_with(&read_only, path, quick_check).await {
         // No log to read and no right to make one: the file alone is the whole catalog.
@@ -86,25 +98,33 @@ pub(super) async fn examine(path: &Path, thorough: bool) -> Result<Found, Catalo
         // A rollback journal exists only while a catalog is being made, before it has its first table.
         Err(CatalogError::Sql { source, .. }) if extended_code(&source) == Some(READONLY_ROLLBACK) => Ok(Found::Empty),
         Err(CatalogError::Sql { source, .. }) if matches!(primary_code(&source), Some(CORRUPT | NOTADB)) => {
-            Err(refused(path, Refusal::Damaged { detail: source.to_string() }))
+            Err(refused(
+                path,
+                Refusal::Damaged {
+                    detail: source.to_string(),
+                },
+            ))
         }
         other => other,
     }
 }
 
-async fn examine_with(
-    options: &SqliteConnectOptions,
-    path: &Path,
-    quick_check: bool,
-) -> Result<Found, CatalogError> {
-    let failed = |source| CatalogError::Sql { operation: "be examined", source };
+async fn examine_with(options: &SqliteConnectOptions, path: &Path, quick_check: bool) -> Result<Found, CatalogError> {
+    let failed = |source| CatalogError::Sql {
+        operation: "be examined",
+        source,
+    };
     let mut connection = options.connect().await.map_err(failed)?;
     let found = inspect(&mut connection, quick_check).await;
     connection.close().await.map_err(failed)?;
     Ok(match found.map_err(failed)? {
         Inspected::Refused(refusal) => return Err(refused(path, refusal)),
         Inspected::Empty => Found::Empty,
-        Inspected::Catalog { schema, archive_id } => Found::Catalog { schema, archive_id, options: options.clone() },
+        Inspected::Catalog { schema, archive_id } => Found::Catalog {
+            schema,
+            archive_id,
+            options: options.clone(),
+        },
     })
 }
 
@@ -115,8 +135,12 @@ enum Inspected {
 }
 
 async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result<Inspected, sqlx::Error> {
-    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
-    let user_version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await?;
+    let user_version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "-- catalog.tables
         SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
@@ -126,7 +150,11 @@ async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result
     let has = |table: &str| tables.iter().any(|name| name == table);
     if application_id != APPLICATION_ID {
         let untouched = application_id == 0 && tables.iter().all(|name| name == "_sqlx_migrations");
-        return Ok(if untouched { Inspected::Empty } else { Inspected::Refused(Refusal::OtherProgram) });
+        return Ok(if untouched {
+            Inspected::Empty
+        } else {
+            Inspected::Refused(Refusal::OtherProgram)
+        });
     }
     let applied: Option<i64> = if has("_sqlx_migrations") {
         sqlx::query_scalar("-- catalog.applied\nSELECT max(version) FROM _sqlx_migrations")
@@ -140,7 +168,9 @@ async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result
         return Ok(Inspected::Refused(Refusal::Newer { found, known }));
     }
     if quick_check {
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?;
+        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+            .fetch_one(&mut *connection)
+            .await?;
         if verdict != "ok" {
             return Ok(Inspected::Refused(Refusal::Damaged { detail: verdict }));
         }
@@ -153,7 +183,10 @@ async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result
         None
     };
     Ok(match archive_id {
-        Some(archive_id) => Inspected::Catalog { schema: found, archive_id },
+        Some(archive_id) => Inspected::Catalog {
+            schema: found,
+            archive_id,
+        },
         None => Inspected::Empty,
     })
 }

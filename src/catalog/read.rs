@@ -43,7 +43,11 @@ impl CatalogReader {
         match examine(&path, false).await? {
             Found::Nothing => {
                 let source = io::Error::from(io::ErrorKind::NotFound);
-                Err(CatalogError::File { operation: "open", path, source })
+                Err(CatalogError::File {
+                    operation: "open",
+                    path,
+                    source,
+                })
             }
             Found::Empty => Err(refused(&path, Refusal::Empty)),
             Found::Catalog { schema, options, .. } => {

@@ -46,7 +46,12 @@ impl Catalog {
             let Some(state) = after(Some(State::Claimed), event) else {
                 continue;
             };
-            let end = Unfinished { state, reason: None, attempts: None, not_before: None };
+            let end = Unfinished {
+                state,
+                reason: None,
+                attempts: None,
+                not_before: None,
+            };
             reclaimed += u64::from(end_unfinished(&mut tx, row.seq, row.claimed_by, &end, OPERATION).await?);
         }
         commit(tx, OPERATION).await?;

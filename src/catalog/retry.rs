@@ -112,9 +112,16 @@ impl Catalog {
             now,
             names
         );
-        retried += waits.execute(&mut *tx).await.map_err(failed(OPERATION))?.rows_affected();
+        retried += waits
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(OPERATION))?
+            .rows_affected();
         commit(tx, OPERATION).await?;
-        Ok(RetryReport { retried, ..RetryReport::default() })
+        Ok(RetryReport {
+            retried,
+            ..RetryReport::default()
+        })
     }
 }
 

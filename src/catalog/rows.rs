@@ -24,7 +24,10 @@ pub(super) struct Columns {
 impl Columns {
     /// A row of `recordings`.
     pub(super) const fn of_recording(seq: i64) -> Self {
-        Self { table: "recordings", row: seq }
+        Self {
+            table: "recordings",
+            row: seq,
+        }
     }
 
     pub(super) const fn damaged(self, column: &'static str) -> CatalogError {
@@ -56,7 +59,10 @@ impl Columns {
     }
 
     pub(super) fn id(self, column: &'static str, bytes: &[u8]) -> Result<RecordingId, CatalogError> {
-        bytes.try_into().map(RecordingId::from_bytes).map_err(|_| self.damaged(column))
+        bytes
+            .try_into()
+            .map(RecordingId::from_bytes)
+            .map_err(|_| self.damaged(column))
     }
 
     pub(super) fn sha256(self, column: &'static str, bytes: &[u8]) -> Result<Sha256Digest, CatalogError> {

@@ -77,7 +77,9 @@ impl Catalog {
         for (claim, end) in ends {
             let held = settle_one(&mut tx, claim, end).await?;
             if !held {
-                return Err(CatalogError::LostClaim { recording: claim.recording.clone() });
+                return Err(CatalogError::LostClaim {
+                    recording: claim.recording.clone(),
+                });
             }
         }
         commit(tx, OPERATION).await
@@ -85,11 +87,7 @@ impl Catalog {
 }
 
 /// Returns whether the claim was still held.
-async fn settle_one(
-    connection: &mut SqliteConnection,
-    claim: &Claim,
-    end: &ClaimEnd,
-) -> Result<bool, CatalogError> {
+async fn settle_one(connection: &mut SqliteConnection, claim: &Claim, end: &ClaimEnd) -> Result<bool, CatalogError> {
     let Some(row) = sqlx::query!(
         r#"-- catalog.claimed_row
         SELECT status AS "status!: String", claimed_from AS "claimed_from!: String"
@@ -113,12 +111,25 @@ async fn settle_one(
     let Some(state) = after(Some(State::Claimed), event) else {
         return Ok(false);
     };
-    let unfinished = |reason, attempts, not_before| Unfinished { state, reason, attempts, not_before };
+    let unfinished = |reason, attempts, not_before| Unfinished {
+        state,
+        reason,
+        attempts,
+        not_before,
+    };
     let unfinished = match end {
         ClaimEnd::Completed(object) => return complete(connection, claim, state, object).await,
-        ClaimEnd::Failed { reason, attempts, not_before, .. } | ClaimEnd::Gone { reason, attempts, not_before } => {
-            unfinished(Some(reason.as_str()), Some(*attempts), Some(*not_before))
+        ClaimEnd::Failed {
+            reason,
+            attempts,
+            not_before,
+            ..
         }
+        | ClaimEnd::Gone {
+            reason,
+            attempts,
+            not_before,
+        } => unfinished(Some(reason.as_str()), Some(*attempts), Some(*not_before)),
         ClaimEnd::Released { reason, not_before } => unfinished(reason.as_deref(), None, *not_before),
     };
     end_unfinished(connection, claim.seq, claim.run_id, &unfinished, OPERATION).await
@@ -127,7 +138,10 @@ async fn settle_one(
 /// The event of a claim given back: its attempts were spent before if it was claimed from `given_up`.
 pub(super) fn released(seq: i64, claimed_from: &str, listed: StatusClass) -> Result<Event, CatalogError> {
     let from = Columns::of_recording(seq).state("claimed_from", claimed_from)?;
-    Ok(Event::Released { spent: from == State::GivenUp, listed })
+    Ok(Event::Released {
+        spent: from == State::GivenUp,
+        listed,
+    })
 }
 
 async fn complete(

@@ -58,16 +58,16 @@ impl CatalogReader {
         let mut details = Vec::new();
         for detail in details_of(&mut tx, id).await? {
             let metadata_versions = versions_of(&mut tx, detail.row.seq()).await?;
-            details.push(RecordingDetail { metadata_versions, ..detail });
+            details.push(RecordingDetail {
+                metadata_versions,
+                ..detail
+            });
         }
         Ok(details)
     }
 }
 
-async fn details_of(
-    connection: &mut SqliteConnection,
-    id: &RecordingId,
-) -> Result<Vec<RecordingDetail>, CatalogError> {
+async fn details_of(connection: &mut SqliteConnection, id: &RecordingId) -> Result<Vec<RecordingDetail>, CatalogError> {
     let id = id.as_bytes().as_slice();
     let rows = sqlx::query!(
         r#"-- catalog.show
@@ -135,7 +135,10 @@ async fn versions_of(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<
     .map_err(CatalogError::sql(OPERATION))?;
     rows.into_iter()
         .map(|row| {
-            let columns = Columns { table: "metadata_versions", row: row.version };
+            let columns = Columns {
+                table: "metadata_versions",
+                row: row.version,
+            };
             Ok(MetadataVersion {
                 superseded_at: columns.time("superseded_at", row.superseded_at)?,
                 metadata: row.metadata,

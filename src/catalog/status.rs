@@ -77,8 +77,14 @@ impl CatalogReader {
         .fetch_one(self.pool())
         .await
         .map_err(CatalogError::sql("name its archive"))?;
-        let columns = Columns { table: "archive", row: 1 };
-        Ok(ArchiveRow { archive_id: row.archive_id, created_at: columns.time("created_at", row.created_at)? })
+        let columns = Columns {
+            table: "archive",
+            row: 1,
+        };
+        Ok(ArchiveRow {
+            archive_id: row.archive_id,
+            created_at: columns.time("created_at", row.created_at)?,
+        })
     }
 
     /// Every workspace that was ever registered, by name, all at one moment.
@@ -138,7 +144,10 @@ struct Row {
 
 impl Row {
     fn summary(self, counts: BTreeMap<State, u64>, bytes: u64) -> Result<WorkspaceSummary, CatalogError> {
-        let columns = Columns { table: "workspaces", row: self.workspace };
+        let columns = Columns {
+            table: "workspaces",
+            row: self.workspace,
+        };
         Ok(WorkspaceSummary {
             name: workspace_name(self.workspace, &self.name)?,
             id: self.id.parse().map_err(|_| columns.damaged("id"))?,
@@ -161,7 +170,9 @@ impl Row {
         ) else {
             return Ok(None);
         };
-        let kind = [WalkKind::Poll, WalkKind::Full].into_iter().find(|known| known.as_str() == kind);
+        let kind = [WalkKind::Poll, WalkKind::Full]
+            .into_iter()
+            .find(|known| known.as_str() == kind);
         Ok(Some(LastWalk {
             kind: kind.ok_or_else(|| columns.damaged("last_walk_kind"))?,
             started_at: columns.time("last_walk_started_at", started_at)?,
@@ -177,9 +188,7 @@ fn no_counts() -> BTreeMap<State, u64> {
 }
 
 /// The counts by state and the bytes of each workspace.
-async fn counts(
-    connection: &mut SqliteConnection,
-) -> Result<BTreeMap<i64, (BTreeMap<State, u64>, u64)>, CatalogError> {
+async fn counts(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, (BTreeMap<State, u64>, u64)>, CatalogError> {
     let rows = sqlx::query!(
         "-- catalog.counts
         SELECT workspace, state, recordings, bytes FROM counts"
@@ -189,9 +198,15 @@ async fn counts(
     .map_err(CatalogError::sql(OPERATION))?;
     let mut of_workspace = BTreeMap::new();
     for row in rows {
-        let columns = Columns { table: "counts", row: row.workspace };
+        let columns = Columns {
+            table: "counts",
+            row: row.workspace,
+        };
         let (counts, bytes) = of_workspace.entry(row.workspace).or_insert_with(|| (no_counts(), 0));
-        counts.insert(columns.state("state", &row.state)?, columns.count("recordings", row.recordings)?);
+        counts.insert(
+            columns.state("state", &row.state)?,
+            columns.count("recordings", row.recordings)?,
+        );
         *bytes += columns.count("bytes", row.bytes)?;
     }
     Ok(of_workspace)

@@ -66,7 +66,10 @@ impl Catalog {
         let now = self.clock.now().as_microseconds();
         let mut tx = self.begin(OPERATION).await?;
         let key = workspace_key(&mut tx, workspace, OPERATION).await?;
-        let mut outcome = UpsertOutcome { counts: UpsertCounts::default(), claimable: Vec::new() };
+        let mut outcome = UpsertOutcome {
+            counts: UpsertCounts::default(),
+            claimable: Vec::new(),
+        };
         for recording in page.recordings {
             upsert(&mut tx, key, recording, now, page.touch_before, &mut outcome).await?;
         }
@@ -159,9 +162,15 @@ async fn insert(
     state: State,
     now: i64,
 ) -> Result<(), CatalogError> {
-    let (id, status, created_at) =
-        (recording.id.as_bytes().as_slice(), recording.status.as_str(), recording.created_at.as_microseconds());
-    let (from_digits, to_digits) = (recording.from.as_deref().and_then(digits), recording.to.as_deref().and_then(digits));
+    let (id, status, created_at) = (
+        recording.id.as_bytes().as_slice(),
+        recording.status.as_str(),
+        recording.created_at.as_microseconds(),
+    );
+    let (from_digits, to_digits) = (
+        recording.from.as_deref().and_then(digits),
+        recording.to.as_deref().and_then(digits),
+    );
     let state = state.as_str();
     sqlx::query!(
         "-- catalog.insert
@@ -197,7 +206,10 @@ async fn update(
     state: State,
     now: i64,
 ) -> Result<(), CatalogError> {
-    let (from_digits, to_digits) = (recording.from.as_deref().and_then(digits), recording.to.as_deref().and_then(digits));
+    let (from_digits, to_digits) = (
+        recording.from.as_deref().and_then(digits),
+        recording.to.as_deref().and_then(digits),
+    );
     let (status, state) = (recording.status.as_str(), state.as_str());
     sqlx::query!(
         "-- catalog.update
@@ -225,10 +237,14 @@ async fn update(
 }
 
 async fn touch(tx: &mut SqliteConnection, seq: i64, now: i64) -> Result<(), CatalogError> {
-    sqlx::query!("-- catalog.touch\nUPDATE recordings SET last_seen_at = ?2 WHERE seq = ?1", seq, now)
-        .execute(tx)
-        .await
-        .map_err(CatalogError::sql(OPERATION))?;
+    sqlx::query!(
+        "-- catalog.touch\nUPDATE recordings SET last_seen_at = ?2 WHERE seq = ?1",
+        seq,
+        now
+    )
+    .execute(tx)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
     Ok(())
 }
 
@@ -254,7 +270,10 @@ async fn set_aside(
     touch_before: Timestamp,
 ) -> Result<(), CatalogError> {
     let fingerprint = Sha256::digest(item.raw.as_bytes());
-    let (fingerprint, id) = (fingerprint.as_slice(), item.id.as_ref().map(|id| id.as_bytes().as_slice()));
+    let (fingerprint, id) = (
+        fingerprint.as_slice(),
+        item.id.as_ref().map(|id| id.as_bytes().as_slice()),
+    );
     let touch_before = touch_before.as_microseconds();
     sqlx::query!(
         "-- catalog.set_aside

@@ -82,7 +82,9 @@ impl Catalog {
         .fetch_optional(&mut *connection)
         .await
         .map_err(CatalogError::sql(PLAN))?;
-        let from = settled_until.min(now.as_microseconds()).min(oldest_open.unwrap_or(i64::MAX));
+        let from = settled_until
+            .min(now.as_microseconds())
+            .min(oldest_open.unwrap_or(i64::MAX));
         let from = Timestamp::from_microseconds(from).map_err(|_| damaged("workspaces", "settled_until", key))?;
         let (start_at, limit) = (from.before(overlap), i64::from(recheck_limit));
         let before = start_at.as_microseconds();
@@ -100,7 +102,10 @@ impl Catalog {
         .into_iter()
         .map(|row| Columns::of_recording(row.seq).id("id", &row.id))
         .collect::<Result<_, _>>()?;
-        Ok(PollPlan { start_at: Some(start_at), recheck })
+        Ok(PollPlan {
+            start_at: Some(start_at),
+            recheck,
+        })
     }
 
     /// When the last full walk that reached the end of the list began.
@@ -117,9 +122,14 @@ impl Catalog {
         .fetch_optional(self.read_pool())
         .await
         .map_err(CatalogError::sql(OPERATION))?
-        .ok_or_else(|| CatalogError::UnknownWorkspace { name: workspace.clone() })?;
-        Columns { table: "workspaces", row: row.workspace }
-            .optional_time("last_full_walk_started_at", row.last_full_walk_started_at)
+        .ok_or_else(|| CatalogError::UnknownWorkspace {
+            name: workspace.clone(),
+        })?;
+        Columns {
+            table: "workspaces",
+            row: row.workspace,
+        }
+        .optional_time("last_full_walk_started_at", row.last_full_walk_started_at)
     }
 
     /// Keeps how a walk ended. A complete one settles what was listed before it; a complete full one also tells which
@@ -131,7 +141,10 @@ impl Catalog {
         let mut tx = self.begin(FINISH).await?;
         let key = workspace_key(&mut tx, workspace, FINISH).await?;
         let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
-        let (started_at, finished_at) = (report.started_at.as_microseconds(), report.finished_at.as_microseconds());
+        let (started_at, finished_at) = (
+            report.started_at.as_microseconds(),
+            report.finished_at.as_microseconds(),
+        );
         let listed = count_column(report.listed);
         let complete = report.outcome == WalkOutcome::Complete;
         let complete_full = complete && report.kind == WalkKind::Full;

@@ -17,10 +17,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::WorkspaceIdChanged`] where a known name comes with another id: its recordings must not silently
     /// become those of another workspace. Then none is entered.
-    pub async fn register_workspaces(
-        &self,
-        workspaces: &[(WorkspaceName, WorkspaceId)],
-    ) -> Result<(), CatalogError> {
+    pub async fn register_workspaces(&self, workspaces: &[(WorkspaceName, WorkspaceId)]) -> Result<(), CatalogError> {
         const OPERATION: &str = "register the workspaces";
         let now = self.clock.now().as_microseconds();
         let mut tx = self.begin(OPERATION).await?;
@@ -46,7 +43,11 @@ impl Catalog {
             .map_err(CatalogError::sql(OPERATION))?;
             if row.id != given_text {
                 let known = row.id.parse().map_err(|_| damaged("workspaces", "id", row.workspace))?;
-                return Err(CatalogError::WorkspaceIdChanged { name: name.clone(), known, given: given.clone() });
+                return Err(CatalogError::WorkspaceIdChanged {
+                    name: name.clone(),
+                    known,
+                    given: given.clone(),
+                });
             }
         }
         commit(tx, OPERATION).await

@@ -39,6 +39,13 @@ fn print(finding: &Finding) -> Result<()> {
         Level::Warn => "warn",
         Level::Fail => "FAIL",
     };
-    let remedy = if finding.remedy.is_empty() { String::new() } else { format!(" -> {}", finding.remedy) };
-    output::line(&one_line(&format!("{level}  {}: {}{remedy}", finding.subject, finding.found), LONGEST))
+    let remedy = if finding.remedy.is_empty() {
+        String::new()
+    } else {
+        format!(" -> {}", finding.remedy)
+    };
+    output::line(&one_line(
+        &format!("{level}  {}: {}{remedy}", finding.subject, finding.found),
+        LONGEST,
+    ))
 }

@@ -119,7 +119,11 @@ impl<'a> Row<'a> {
 }
 
 pub(super) async fn run(config: &Config, workspaces: Vec<WorkspaceName>, args: ListArgs) -> Result<Outcome> {
-    if args.number.as_deref().is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() == 0) {
+    if args
+        .number
+        .as_deref()
+        .is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() == 0)
+    {
         output::complain("--number needs digits");
         return Ok(Outcome::Usage);
     }
@@ -138,7 +142,11 @@ pub(super) async fn run(config: &Config, workspaces: Vec<WorkspaceName>, args: L
     let mut first = true;
     while left > 0 || first {
         let limit = u32::try_from(left.min(u64::from(PAGE_ROWS))).unwrap_or(PAGE_ROWS);
-        let rows = view.reader.list_page(&filter, after, limit).await.context("cannot read the catalog")?;
+        let rows = view
+            .reader
+            .list_page(&filter, after, limit)
+            .await
+            .context("cannot read the catalog")?;
         print(&rows, args.format, first)?;
         first = false;
         left -= rows.len() as u64;
@@ -159,8 +167,18 @@ fn print(rows: &[RecordingRow], format: ListFormat, first: bool) -> Result<()> {
 }
 
 fn print_table(rows: &[RecordingRow], first: bool) -> Result<()> {
-    let mut table =
-        Table::new(&["created", "workspace", "id", "state", "direction", "from", "to", "seconds#", "size#", "note"]);
+    let mut table = Table::new(&[
+        "created",
+        "workspace",
+        "id",
+        "state",
+        "direction",
+        "from",
+        "to",
+        "seconds#",
+        "size#",
+        "note",
+    ]);
     for row in rows {
         let note = row.last_error.as_deref().unwrap_or_default();
         table.row([
@@ -202,8 +220,21 @@ fn print_csv(rows: &[RecordingRow], first: bool) -> Result<()> {
 
 impl Row<'_> {
     const COLUMNS: [&'static str; 15] = [
-        "workspace", "id", "state", "status", "created_at", "direction", "from", "to", "duration_seconds", "path",
-        "size_bytes", "sha256", "archived_at", "attempts", "last_error",
+        "workspace",
+        "id",
+        "state",
+        "status",
+        "created_at",
+        "direction",
+        "from",
+        "to",
+        "duration_seconds",
+        "path",
+        "size_bytes",
+        "sha256",
+        "archived_at",
+        "attempts",
+        "last_error",
     ];
 }
 
@@ -215,7 +246,9 @@ fn csv_cell(value: &serde_json::Value) -> String {
         serde_json::Value::String(text) => crate::domain::redact::one_line(text, usize::MAX),
         number => return number.to_string(),
     };
-    let number = text.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = text
+        .strip_prefix('+')
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     let formula = text.starts_with(['=', '+', '-', '@', '\t']) && !number;
     let text = if formula { format!("'{text}") } else { text };
     if text.contains([',', '"', '\n', '\r']) {

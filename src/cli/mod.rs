@@ -141,7 +141,11 @@ fn run_outcome() -> Outcome {
         Err(error) => {
             // Help and version are errors to clap, of a kind that does not use stderr.
             drop(error.print());
-            return if error.use_stderr() { Outcome::Usage } else { Outcome::Well };
+            return if error.use_stderr() {
+                Outcome::Usage
+            } else {
+                Outcome::Well
+            };
         }
     };
     if line.command.is_some() && line.once {
@@ -155,7 +159,11 @@ fn run_outcome() -> Outcome {
     // Commands that only read the archive must work for people who cannot read the keys.
     let needs_keys = matches!(line.command, None | Some(Command::Check));
     let sources = Sources::from_process(line.global.config.clone());
-    let sources = if needs_keys { sources } else { sources.without_key_files() };
+    let sources = if needs_keys {
+        sources
+    } else {
+        sources.without_key_files()
+    };
     let mut loaded = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -206,8 +214,15 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
 fn select_workspaces(config: &mut Config, selected: &[WorkspaceName]) -> Result<(), String> {
     for name in selected {
         if !config.workspaces.iter().any(|workspace| workspace.name == *name) {
-            let known: Vec<&str> = config.workspaces.iter().map(|workspace| workspace.name.as_str()).collect();
-            return Err(format!("--workspace {name}: no such workspace; configured are: {}", known.join(", ")));
+            let known: Vec<&str> = config
+                .workspaces
+                .iter()
+                .map(|workspace| workspace.name.as_str())
+                .collect();
+            return Err(format!(
+                "--workspace {name}: no such workspace; configured are: {}",
+                known.join(", ")
+            ));
         }
     }
     if !selected.is_empty() {

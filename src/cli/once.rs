@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use super::output;
-use super::output::count;
 use super::output::Table;
+use super::output::count;
 use super::output::short_bytes;
 use super::progress;
 use crate::app;
@@ -32,12 +32,24 @@ pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome>
     drop(bar.await);
     let report = report?;
     print(&report)?;
-    Ok(if report.is_complete() { Outcome::Well } else { Outcome::Partly })
+    Ok(if report.is_complete() {
+        Outcome::Well
+    } else {
+        Outcome::Partly
+    })
 }
 
 fn print(report: &OnceReport) -> Result<()> {
     let mut table = Table::new(&[
-        "workspace", "waiting#", "due#", "claimed#", "archived#", "gone#", "given_up#", "set_aside#", "size#",
+        "workspace",
+        "waiting#",
+        "due#",
+        "claimed#",
+        "archived#",
+        "gone#",
+        "given_up#",
+        "set_aside#",
+        "size#",
     ]);
     for workspace in &report.workspaces {
         let counts = STATES.into_iter().map(|state| count(workspace, state).to_string());
@@ -57,7 +69,9 @@ fn print(report: &OnceReport) -> Result<()> {
         output::line(&format!("{workspace}: the list was not read to its end: {why}"))?;
     }
     if !report.is_complete() {
-        output::line("not everything is archived: see `birdkeep list --state due --state given_up` and `birdkeep status`")?;
+        output::line(
+            "not everything is archived: see `birdkeep list --state due --state given_up` and `birdkeep status`",
+        )?;
     }
     Ok(())
 }
@@ -66,7 +80,13 @@ pub(super) async fn dry_run(config: &Config, clock: SharedClock) -> Result<Outco
     let life = Lifecycle::install(config.shutdown.grace)?;
     let reports = app::dry_run(config, clock, life.soft()).await?;
     let mut table = Table::new(&[
-        "workspace", "listed#", "would_archive#", "archived#", "waiting#", "without_media#", "set_aside#",
+        "workspace",
+        "listed#",
+        "would_archive#",
+        "archived#",
+        "waiting#",
+        "without_media#",
+        "set_aside#",
     ]);
     for (name, report) in &reports {
         let numbers = [
@@ -77,7 +97,11 @@ pub(super) async fn dry_run(config: &Config, clock: SharedClock) -> Result<Outco
             report.without_media,
             report.set_aside,
         ];
-        table.row([name.to_string()].into_iter().chain(numbers.map(|number| number.to_string())));
+        table.row(
+            [name.to_string()]
+                .into_iter()
+                .chain(numbers.map(|number| number.to_string())),
+        );
     }
     table.print(false)?;
     let mut outcome = Outcome::Well;

@@ -59,7 +59,8 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| one_line(&cell, LONGEST_CELL)).collect());
+        self.rows
+            .push(cells.into_iter().map(|cell| one_line(&cell, LONGEST_CELL)).collect());
     }
 
     /// Whether there are no rows.
@@ -81,7 +82,9 @@ impl Table {
         if !continued {
             line(&self.line_of(&widths, self.header.iter().copied()))?;
         }
-        self.rows.iter().try_for_each(|row| line(&self.line_of(&widths, row.iter().map(String::as_str))))
+        self.rows
+            .iter()
+            .try_for_each(|row| line(&self.line_of(&widths, row.iter().map(String::as_str))))
     }
 
     fn line_of<'a>(&self, widths: &[usize], cells: impl Iterator<Item = &'a str>) -> String {

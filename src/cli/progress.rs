@@ -21,7 +21,8 @@ pub(super) async fn draw(reader: CatalogReader, progress: watch::Receiver<DrainR
     let Some(bars) = telemetry::bars() else {
         return;
     };
-    let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} archived  {msg}  {per_sec}  ETA {eta}  {wide_bar}")
+    let Ok(style) =
+        ProgressStyle::with_template("{spinner} {pos}/{len} archived  {msg}  {per_sec}  ETA {eta}  {wide_bar}")
     else {
         return;
     };
@@ -33,7 +34,11 @@ pub(super) async fn draw(reader: CatalogReader, progress: watch::Receiver<DrainR
             bar.set_length(done.archived + open(State::Due) + open(State::Claimed));
         }
         bar.set_position(done.archived);
-        let failed = if done.failed > 0 { format!("  {} failed", done.failed) } else { String::new() };
+        let failed = if done.failed > 0 {
+            format!("  {} failed", done.failed)
+        } else {
+            String::new()
+        };
         bar.set_message(format!("{}{failed}", bytesize::ByteSize(done.archived_bytes)));
         tokio::select! {
             () = over.cancelled() => {}

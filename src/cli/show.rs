@@ -28,7 +28,9 @@ pub(super) async fn run(
         found.retain(|detail| selected.contains(&detail.row.workspace));
     }
     if found.is_empty() {
-        output::complain(&format!("no recording {id} is known; it may not have been listed yet (birdkeep status)"));
+        output::complain(&format!(
+            "no recording {id} is known; it may not have been listed yet (birdkeep status)"
+        ));
         return Ok(Outcome::Failed);
     }
     for detail in &found {
@@ -51,10 +53,23 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
         ("direction", or_dash(row.direction.as_deref())),
         ("from", or_dash(row.from.as_deref())),
         ("to", or_dash(row.to.as_deref())),
-        ("duration", row.duration_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s"))),
+        (
+            "duration",
+            row.duration_seconds
+                .map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s")),
+        ),
         ("format", detail.format.clone()),
-        ("file", row.path.as_ref().map_or_else(|| "-".to_owned(), |path| view.dir.join(path).display().to_string())),
-        ("size", row.size_bytes.map_or_else(|| "-".to_owned(), |size| format!("{size} bytes"))),
+        (
+            "file",
+            row.path
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |path| view.dir.join(path).display().to_string()),
+        ),
+        (
+            "size",
+            row.size_bytes
+                .map_or_else(|| "-".to_owned(), |size| format!("{size} bytes")),
+        ),
         ("sha256", or_dash(row.sha256)),
         ("content type", or_dash(detail.content_type.as_deref())),
         ("etag", or_dash(detail.etag.as_deref())),
@@ -72,7 +87,11 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
     }
     for version in &detail.metadata_versions {
         let until = version.superseded_at;
-        output::line(&format!("{:<16} {}", format!("until {until}"), one_line(&version.metadata, usize::MAX)))?;
+        output::line(&format!(
+            "{:<16} {}",
+            format!("until {until}"),
+            one_line(&version.metadata, usize::MAX)
+        ))?;
     }
     Ok(())
 }

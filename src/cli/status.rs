@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Outcome;
 use super::ReportFormat;
 use super::output;
-use super::output::count;
 use super::output::Table;
+use super::output::count;
 use super::output::or_dash;
 use super::output::short_bytes;
 use super::output::short_time;
@@ -67,7 +67,10 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], format: Rep
         id: view.glance.id.as_deref(),
         dir: view.dir.display().to_string(),
         bytes: workspaces.iter().map(|workspace| workspace.bytes).sum(),
-        recordings: workspaces.iter().map(|workspace| count(workspace, State::Archived)).sum(),
+        recordings: workspaces
+            .iter()
+            .map(|workspace| count(workspace, State::Archived))
+            .sum(),
         free_bytes: view.glance.free_bytes,
     };
     match format {
@@ -114,8 +117,17 @@ fn print(archive: &Archive<'_>, workspaces: &[WorkspaceSummary]) -> Result<()> {
         short_bytes(archive.free_bytes)
     ))?;
     let mut table = Table::new(&[
-        "workspace", "waiting#", "due#", "claimed#", "archived#", "gone#", "given_up#", "set_aside#", "size#",
-        "last complete walk", "oldest due",
+        "workspace",
+        "waiting#",
+        "due#",
+        "claimed#",
+        "archived#",
+        "gone#",
+        "given_up#",
+        "set_aside#",
+        "size#",
+        "last complete walk",
+        "oldest due",
     ]);
     for workspace in workspaces {
         let counts = STATES.into_iter().map(|state| count(workspace, state).to_string());

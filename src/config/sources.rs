@@ -88,7 +88,10 @@ impl Sources {
     /// The same sources, with key files left unread.
     #[must_use]
     pub fn without_key_files(self) -> Self {
-        Self { skip_key_files: true, ..self }
+        Self {
+            skip_key_files: true,
+            ..self
+        }
     }
 
     /// `path` as an absolute path without `.` parts, if that can be told.

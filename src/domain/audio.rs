@@ -19,7 +19,10 @@ pub fn check_leading(format: Format, leading: &[u8]) -> Result<(), String> {
     if leading.is_empty() {
         return Err("the body is empty".to_owned());
     }
-    let text = leading.strip_prefix(b"\xef\xbb\xbf").unwrap_or(leading).trim_ascii_start();
+    let text = leading
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(leading)
+        .trim_ascii_start();
     match text.first() {
         Some(b'<') => return Err("the body is HTML or XML, not audio".to_owned()),
         Some(b'{' | b'[') => return Err("the body is JSON, not audio".to_owned()),
@@ -38,8 +41,15 @@ pub fn check_leading(format: Format, leading: &[u8]) -> Result<(), String> {
     if begins_well {
         Ok(())
     } else {
-        let shown: String = leading.iter().take(16).map(|byte| byte.escape_ascii().to_string()).collect();
-        Err(format!("the body does not begin as {} does, but with \"{shown}\"", format.extension()))
+        let shown: String = leading
+            .iter()
+            .take(16)
+            .map(|byte| byte.escape_ascii().to_string())
+            .collect();
+        Err(format!(
+            "the body does not begin as {} does, but with \"{shown}\"",
+            format.extension()
+        ))
     }
 }
 
@@ -158,7 +168,9 @@ impl Mp3Scanner {
     fn read_pending(&mut self) {
         let head = std::mem::take(&mut self.pending);
         if self.position == Position::Start && head.starts_with(b"ID3") {
-            let size = head[6..10].iter().fold(0_u64, |size, byte| (size << 7) | u64::from(byte & 0x7f));
+            let size = head[6..10]
+                .iter()
+                .fold(0_u64, |size, byte| (size << 7) | u64::from(byte & 0x7f));
             let footer = if head[5] & 0x10 == 0 { 0 } else { 10 };
             self.position = match size + footer {
                 0 => Position::Header,

@@ -168,10 +168,22 @@ mod tests {
     #[test]
     fn odd_times_are_refused_or_known_as_unset() {
         assert!("0001-01-01T00:00:00Z".parse::<Timestamp>().unwrap().is_unset());
-        for bad in ["", "yesterday", "2023-13-01T00:00:00Z", "-000001-01-01T00:00:00Z", "2023-10-24"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2023-13-01T00:00:00Z",
+            "-000001-01-01T00:00:00Z",
+            "2023-10-24",
+        ] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
-        for bad in ["", "20231024T192759", "20231324T192759Z", "2023-10-24T19:27:59Z", "+0231024T192759Z"] {
+        for bad in [
+            "",
+            "20231024T192759",
+            "20231324T192759Z",
+            "2023-10-24T19:27:59Z",
+            "+0231024T192759Z",
+        ] {
             assert_eq!(Timestamp::from_amz_date(bad), None, "{bad}");
         }
     }

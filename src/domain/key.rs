@@ -90,14 +90,20 @@ mod tests {
     #[test]
     fn a_key_reads_as_the_layout_says() {
         let id = "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd".parse().unwrap();
-        let recording = RecordingRef { workspace: "support".parse().unwrap(), id };
+        let recording = RecordingRef {
+            workspace: "support".parse().unwrap(),
+            id,
+        };
         let at = "2023-10-23T15:55:08.234Z".parse().unwrap();
         let key = StoreKey::new(&recording, at, Format::from_upstream("mp3"));
         assert_eq!(
             key.to_string(),
             "recordings/support/2023/10/23/20231023T155508Z_5b74ee9e-9d45-473a-82cd-f1f7feea6bbd.mp3"
         );
-        assert_eq!(key.sidecar_name(), "20231023T155508Z_5b74ee9e-9d45-473a-82cd-f1f7feea6bbd.json");
+        assert_eq!(
+            key.sidecar_name(),
+            "20231023T155508Z_5b74ee9e-9d45-473a-82cd-f1f7feea6bbd.json"
+        );
     }
 
     proptest! {

@@ -59,7 +59,10 @@ fn separator_len(rest: &str) -> usize {
             return encoded.len();
         }
     }
-    rest.len() - rest.trim_start_matches(['=', ':', '"', '\'', '\\', ' ', ',', '(']).len()
+    rest.len()
+        - rest
+            .trim_start_matches(['=', ':', '"', '\'', '\\', ' ', ',', '('])
+            .len()
 }
 
 /// The length of a value: up to what ends a query member, a JSON string, an element or a word.

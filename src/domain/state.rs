@@ -64,7 +64,10 @@ impl FromStr for State {
     type Err = InvalidState;
 
     fn from_str(text: &str) -> Result<Self, InvalidState> {
-        STATES.into_iter().find(|state| state.as_str() == text).ok_or(InvalidState)
+        STATES
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(InvalidState)
     }
 }
 

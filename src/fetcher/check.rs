@@ -42,9 +42,17 @@ impl Announced {
     /// # Errors
     /// They already say that this is not the stored recording, in words.
     pub fn read(headers: &HeaderMap, version: Version) -> Result<Self, String> {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let text = |name: HeaderName| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
         if let Some(encoding) = text(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(format!("the body came encoded as {}, which was not asked for", one_line(&encoding, 40)));
+            return Err(format!(
+                "the body came encoded as {}, which was not asked for",
+                one_line(&encoding, 40)
+            ));
         }
         let content_type = text(CONTENT_TYPE);
         if let Some(wrong) = content_type.as_deref().filter(|text| !may_be_audio(text)) {
@@ -80,14 +88,25 @@ fn etag_may_be_md5(headers: &HeaderMap) -> bool {
 }
 
 fn etag_md5(etag: &str) -> Option<Md5Digest> {
-    etag.strip_prefix('"')?.strip_suffix('"')?.to_ascii_lowercase().parse().ok()
+    etag.strip_prefix('"')?
+        .strip_suffix('"')?
+        .to_ascii_lowercase()
+        .parse()
+        .ok()
 }
 
 /// Stores often know no better than a neutral type, and a few label audio as video; pages and error texts are what
 /// must not pass.
 fn may_be_audio(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let textual = ["json", "xml", "html", "javascript"].iter().any(|word| essence.contains(word));
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let textual = ["json", "xml", "html", "javascript"]
+        .iter()
+        .any(|word| essence.contains(word));
     !(essence.starts_with("text/") || essence.starts_with("image/") || textual)
 }
 
@@ -111,7 +130,10 @@ pub(super) fn judge(
     size_confirmed: bool,
 ) -> Verdict {
     if let Some(announced_bytes) = announced.size_bytes.filter(|size| *size != facts.size_bytes) {
-        return Verdict::Bad(format!("{} bytes came, {announced_bytes} were announced", facts.size_bytes));
+        return Verdict::Bad(format!(
+            "{} bytes came, {announced_bytes} were announced",
+            facts.size_bytes
+        ));
     }
     if let Err(why) = check_leading(format, &facts.leading) {
         return Verdict::Bad(why);
@@ -129,7 +151,9 @@ pub(super) fn judge(
     let Some(mp3) = facts.mp3 else {
         return Verdict::Good(None);
     };
-    let stated = stated_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    let stated = stated_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| *seconds > 0);
     let stated = stated.map(Duration::from_secs);
     let short = stated.is_some_and(|stated| mp3.duration < stated);
     if !proven && mp3.ends_inside_frame && (short || stated.is_none()) {
@@ -138,8 +162,14 @@ pub(super) fn judge(
             mp3.duration.as_secs_f32()
         ));
     }
-    let remark = stated.filter(|stated| is_far_from(mp3.duration, *stated)).map(|stated| {
-        format!("the audio plays {:.1} s, upstream states {} s", mp3.duration.as_secs_f32(), stated.as_secs())
-    });
+    let remark = stated
+        .filter(|stated| is_far_from(mp3.duration, *stated))
+        .map(|stated| {
+            format!(
+                "the audio plays {:.1} s, upstream states {} s",
+                mp3.duration.as_secs_f32(),
+                stated.as_secs()
+            )
+        });
     Verdict::Good(remark)
 }

@@ -58,7 +58,10 @@ pub(super) struct Media {
 impl Media {
     /// Asks for a body; the answer is a 200 or a 206 whose body has not been read.
     pub async fn open(&self, ticket: &Ticket, ask: &Ask) -> Result<Response, NoBody> {
-        let mut url = ticket.url().expose().map_err(|error| NoBody::NotAllowed(error.to_string()))?;
+        let mut url = ticket
+            .url()
+            .expose()
+            .map_err(|error| NoBody::NotAllowed(error.to_string()))?;
         for _ in 0..=self.max_redirects {
             self.check_allowed(&url)?;
             let response = self.send(&url, ticket, ask).await?;
@@ -67,7 +70,10 @@ impl Media {
             }
             url = redirect_target(&url, &response)?;
         }
-        Err(NoBody::NotAllowed(format!("more than {} redirects (download.max_redirects)", self.max_redirects)))
+        Err(NoBody::NotAllowed(format!(
+            "more than {} redirects (download.max_redirects)",
+            self.max_redirects
+        )))
     }
 
     fn check_allowed(&self, url: &Url) -> Result<(), NoBody> {
@@ -98,7 +104,10 @@ impl Media {
         match timeout_at(Instant::now() + self.stall_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(NoBody::Broken(explain(error))),
-            Err(_) => Err(NoBody::Broken(format!("no answer within {:?} (download.stall_timeout)", self.stall_timeout))),
+            Err(_) => Err(NoBody::Broken(format!(
+                "no answer within {:?} (download.stall_timeout)",
+                self.stall_timeout
+            ))),
         }
     }
 
@@ -114,7 +123,11 @@ impl Media {
             head.extend_from_slice(&chunk);
         }
         head.truncate(REFUSAL_HEAD_BYTES);
-        Err(NoBody::Refused(reply::read(response.status(), response.headers(), &head)))
+        Err(NoBody::Refused(reply::read(
+            response.status(),
+            response.headers(),
+            &head,
+        )))
     }
 
     /// The next bytes of a body, `None` at its end.
@@ -125,7 +138,10 @@ impl Media {
         match timeout_at(Instant::now() + self.stall_timeout, response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(format!("the body broke off: {}", explain(error))),
-            Err(_) => Err(format!("the body stalled for {:?} (download.stall_timeout)", self.stall_timeout)),
+            Err(_) => Err(format!(
+                "the body stalled for {:?} (download.stall_timeout)",
+                self.stall_timeout
+            )),
         }
     }
 }

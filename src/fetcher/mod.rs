@@ -108,7 +108,10 @@ pub struct FetchError {
 
 impl FetchError {
     fn new(kind: FailureKind, reason: impl AsRef<str>) -> Self {
-        Self { kind, reason: one_line(reason.as_ref(), 400) }
+        Self {
+            kind,
+            reason: one_line(reason.as_ref(), 400),
+        }
     }
 
     fn transient(reason: impl AsRef<str>) -> Self {
@@ -118,7 +121,11 @@ impl FetchError {
 
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> Self {
-        let kind = if error.is_local() { FailureKind::Local } else { FailureKind::Transient };
+        let kind = if error.is_local() {
+            FailureKind::Local
+        } else {
+            FailureKind::Transient
+        };
         Self::new(kind, chain(&error))
     }
 }
@@ -158,14 +165,26 @@ impl Fetcher {
         store: Store,
         options: FetcherOptions,
     ) -> Result<Self, ClientError> {
-        Ok(Self { media: media(&options)?, api, workspaces, store, options })
+        Ok(Self {
+            media: media(&options)?,
+            api,
+            workspaces,
+            store,
+            options,
+        })
     }
 
     /// Recordings whose links are at hand, those that run out first before the others. Each is offered once.
     #[must_use]
     pub fn offers(&self, limit: usize) -> Vec<Offer> {
-        let tickets = self.api.tickets().take_next(limit, self.api.clock(), self.options.expiry_margin);
-        tickets.into_iter().map(|(recording, ticket)| Offer { recording, ticket }).collect()
+        let tickets = self
+            .api
+            .tickets()
+            .take_next(limit, self.api.clock(), self.options.expiry_margin);
+        tickets
+            .into_iter()
+            .map(|(recording, ticket)| Offer { recording, ticket })
+            .collect()
     }
 
     /// Whether the disk takes bodies now.
@@ -214,7 +233,10 @@ impl Fetcher {
 pub async fn first_byte(options: &FetcherOptions, ticket: &Ticket) -> Result<Duration, FetchError> {
     let media = media(options).map_err(|error| FetchError::transient(chain(&error)))?;
     let begun = Instant::now();
-    let ask = Ask { only_first: true, ..Ask::default() };
+    let ask = Ask {
+        only_first: true,
+        ..Ask::default()
+    };
     let mut response = media.open(ticket, &ask).await.map_err(|no_body| match no_body {
         NoBody::NotAllowed(why) | NoBody::Broken(why) => FetchError::transient(why),
         NoBody::Refused(refusal) => FetchError::transient(refusal.text()),
@@ -270,7 +292,11 @@ impl Fetch<'_> {
                     if self.stop.is_cancelled() {
                         return Err(FetchError::new(FailureKind::Stopped, "stopped before storing"));
                     }
-                    let Whole { sealed, announced, remark } = whole;
+                    let Whole {
+                        sealed,
+                        announced,
+                        remark,
+                    } = whole;
                     return Ok(sealed.publish(key, self.note(&announced, remark)).await?);
                 }
                 Ok(None) => continue,
@@ -325,12 +351,26 @@ impl Fetch<'_> {
         let Some(mut body) = self.body.take() else {
             return Ok(None);
         };
-        let facts = body.staged.facts().await.map_err(|error| Setback::Final(error.into()))?;
+        let facts = body
+            .staged
+            .facts()
+            .await
+            .map_err(|error| Setback::Final(error.into()))?;
         let job = self.job;
-        match check::judge(&facts, &body.announced, job.format, job.duration_seconds, self.size_confirmed) {
+        match check::judge(
+            &facts,
+            &body.announced,
+            job.format,
+            job.duration_seconds,
+            self.size_confirmed,
+        ) {
             Verdict::Good(remark) => {
                 let sealed = body.staged.seal().await.map_err(|error| Setback::Final(error.into()))?;
-                Ok(Some(Whole { sealed, announced: body.announced, remark }))
+                Ok(Some(Whole {
+                    sealed,
+                    announced: body.announced,
+                    remark,
+                }))
             }
             Verdict::AskForMore(why) => {
                 tracing::debug!(recording.id = %job.recording.id, "{why}; asking whether there is more");
@@ -358,9 +398,11 @@ impl Fetch<'_> {
 
     /// Asks the API for the recording, and so for a fresh link.
     async fn mint(&mut self) -> Result<Ticket, FetchError> {
-        let workspace = self.fetcher.workspaces.get(&self.job.recording.workspace).ok_or_else(|| {
-            FetchError::new(FailureKind::WorkspaceDenied, "the workspace is not configured")
-        })?;
+        let workspace = self
+            .fetcher
+            .workspaces
+            .get(&self.job.recording.workspace)
+            .ok_or_else(|| FetchError::new(FailureKind::WorkspaceDenied, "the workspace is not configured"))?;
         self.minted = true;
         let listed = match self.stoppable(workspace.recording(self.job.recording.id)).await? {
             Ok(listed) => listed,
@@ -412,7 +454,9 @@ impl Fetch<'_> {
                     return Ok(());
                 }
                 self.body = None;
-                Err(Setback::BrokeOff("the object is shorter than what was fetched of it".to_owned()))
+                Err(Setback::BrokeOff(
+                    "the object is shorter than what was fetched of it".to_owned(),
+                ))
             }
         }
     }
@@ -422,11 +466,14 @@ impl Fetch<'_> {
         if ask.from_byte > 0 && response.status() == StatusCode::PARTIAL_CONTENT {
             self.take_up(&response, ask)?;
         } else if response.status() == StatusCode::PARTIAL_CONTENT {
-            return Err(Setback::Final(FetchError::transient("the media host sent a part where the whole was asked for")));
+            return Err(Setback::Final(FetchError::transient(
+                "the media host sent a part where the whole was asked for",
+            )));
         } else {
-            let had_whole = self.body.take().is_some_and(|body| {
-                body.announced.size_bytes == Some(body.staged.received_bytes())
-            });
+            let had_whole = self
+                .body
+                .take()
+                .is_some_and(|body| body.announced.size_bytes == Some(body.staged.received_bytes()));
             if had_whole {
                 return Err(Setback::Final(FetchError::transient(
                     "the body ends inside an MP3 frame, and the media host does not say whether there is more",
@@ -449,7 +496,9 @@ impl Fetch<'_> {
             }
             _ => {
                 self.body = None;
-                Err(Setback::BrokeOff("the part that came does not fit what was asked for".to_owned()))
+                Err(Setback::BrokeOff(
+                    "the part that came does not fit what was asked for".to_owned(),
+                ))
             }
         }
     }
@@ -465,8 +514,15 @@ impl Fetch<'_> {
             }
             self.fetcher.store.reserve(size_bytes).await?;
         }
-        let plan = BodyPlan { format: self.job.format, want_md5: announced.md5.is_some(), max_bytes };
-        self.body = Some(Body { staged: self.fetcher.store.begin(plan).await?, announced });
+        let plan = BodyPlan {
+            format: self.job.format,
+            want_md5: announced.md5.is_some(),
+            max_bytes,
+        };
+        self.body = Some(Body {
+            staged: self.fetcher.store.begin(plan).await?,
+            announced,
+        });
         Ok(())
     }
 
@@ -478,13 +534,19 @@ impl Fetch<'_> {
         let mut reserved_at = body.staged.received_bytes();
         let mut rate = RateFloor::new(options, body.staged.received_bytes());
         loop {
-            let next = self.stoppable(self.fetcher.media.next(&mut response)).await.map_err(Setback::Final)?;
+            let next = self
+                .stoppable(self.fetcher.media.next(&mut response))
+                .await
+                .map_err(Setback::Final)?;
             let chunk = match next {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(why) => return Err(self.keep_for_resume(body, why)),
             };
-            body.staged.write(chunk).await.map_err(|error| Setback::Final(error.into()))?;
+            body.staged
+                .write(chunk)
+                .await
+                .map_err(|error| Setback::Final(error.into()))?;
             let received = body.staged.received_bytes();
             if received - reserved_at >= RESERVE_STEP_BYTES {
                 reserved_at = received;
@@ -548,7 +610,9 @@ impl RateFloor {
     fn new(options: &FetcherOptions, had_bytes: u64) -> Self {
         Self {
             window: options.stall_timeout,
-            least_bytes: options.min_rate_bytes_per_second.saturating_mul(options.stall_timeout.as_secs().max(1)),
+            least_bytes: options
+                .min_rate_bytes_per_second
+                .saturating_mul(options.stall_timeout.as_secs().max(1)),
             began: Instant::now(),
             had_bytes,
         }
@@ -560,7 +624,10 @@ impl RateFloor {
         }
         let came = received.saturating_sub(self.had_bytes);
         if came < self.least_bytes {
-            return Err(format!("only {came} bytes came within {:?} (download.min_rate)", self.window));
+            return Err(format!(
+                "only {came} bytes came within {:?} (download.min_rate)",
+                self.window
+            ));
         }
         self.began = Instant::now();
         self.had_bytes = received;

@@ -73,7 +73,13 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 
 /// The total length in a `Content-Range` of a 416, `bytes */1234` (RFC 9110, section 14.4).
 fn total_of(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
+    headers
+        .get(CONTENT_RANGE)?
+        .to_str()
+        .ok()?
+        .strip_prefix("bytes */")?
+        .parse()
+        .ok()
 }
 
 /// First byte and total length in a `Content-Range` of a 206, `bytes 5-9/10`, if the part reaches to the end.
@@ -95,27 +101,51 @@ mod tests {
     }
 
     fn read_as(status: u16, body: &str) -> Refusal {
-        read(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+        read(
+            StatusCode::from_u16(status).unwrap(),
+            &HeaderMap::new(),
+            body.as_bytes(),
+        )
     }
 
     #[test]
     fn expired_denied_and_gone_are_told_apart() {
-        let expired = error("AccessDenied", "Request has expired", "<X-Amz-Expires>600</X-Amz-Expires><Expires>t</Expires>");
+        let expired = error(
+            "AccessDenied",
+            "Request has expired",
+            "<X-Amz-Expires>600</X-Amz-Expires><Expires>t</Expires>",
+        );
         assert!(matches!(read_as(403, &expired), Refusal::Expired(_)));
         for code in ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"] {
             assert!(matches!(read_as(400, &error(code, "m", "")), Refusal::Expired(_)));
         }
-        assert!(matches!(read_as(403, &error("AccessDenied", "Access Denied", "")), Refusal::Withheld(_)));
-        assert!(matches!(read_as(404, &error("NoSuchKey", "m", "")), Refusal::Withheld(_)));
+        assert!(matches!(
+            read_as(403, &error("AccessDenied", "Access Denied", "")),
+            Refusal::Withheld(_)
+        ));
+        assert!(matches!(
+            read_as(404, &error("NoSuchKey", "m", "")),
+            Refusal::Withheld(_)
+        ));
         assert!(matches!(read_as(403, ""), Refusal::Withheld(_)));
     }
 
     #[test]
     fn faults_of_ours_and_passing_troubles_are_named() {
-        let unsigned = error("AccessDenied", "There were headers present", "<HeadersNotSigned>x-amz-a</HeadersNotSigned>");
+        let unsigned = error(
+            "AccessDenied",
+            "There were headers present",
+            "<HeadersNotSigned>x-amz-a</HeadersNotSigned>",
+        );
         assert!(matches!(read_as(403, &unsigned), Refusal::Odd(_)));
-        assert!(matches!(read_as(403, &error("SignatureDoesNotMatch", "m", "")), Refusal::Odd(_)));
-        assert!(matches!(read_as(400, &error("InvalidArgument", "Only one auth mechanism allowed", "")), Refusal::Odd(_)));
+        assert!(matches!(
+            read_as(403, &error("SignatureDoesNotMatch", "m", "")),
+            Refusal::Odd(_)
+        ));
+        assert!(matches!(
+            read_as(400, &error("InvalidArgument", "Only one auth mechanism allowed", "")),
+            Refusal::Odd(_)
+        ));
         for status in [429, 500, 503, 599] {
             assert!(matches!(read_as(status, &error("SlowDown", "m", "")), Refusal::Busy(_)));
         }
@@ -128,7 +158,14 @@ mod tests {
         let headers = |text: &str| HeaderMap::from_iter([(CONTENT_RANGE, text.parse().unwrap())]);
         assert_eq!(total_of(&headers("bytes */1234")), Some(1234));
         assert_eq!(part_to_the_end(&headers("bytes 5-9/10")), Some((5, 10)));
-        for odd in ["bytes 5-8/10", "bytes 9-5/10", "bytes 5-9/*", "5-9/10", "bytes 5-18446744073709551615/0", "bytes -9/10"] {
+        for odd in [
+            "bytes 5-8/10",
+            "bytes 9-5/10",
+            "bytes 5-9/*",
+            "5-9/10",
+            "bytes 5-18446744073709551615/0",
+            "bytes -9/10",
+        ] {
             assert_eq!(part_to_the_end(&headers(odd)), None, "{odd}");
         }
     }

@@ -17,7 +17,9 @@ const USER_AGENT: &str = concat!("birdkeep/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP client could not be built, as on a machine without certificates of authorities.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the {purpose} HTTP client; are the system's CA certificates installed (package ca-certificates)?")]
+#[error(
+    "cannot set up the {purpose} HTTP client; are the system's CA certificates installed (package ca-certificates)?"
+)]
 pub struct ClientError {
     purpose: &'static str,
     source: reqwest::Error,
@@ -32,7 +34,11 @@ pub struct ClientError {
 /// TLS cannot be set up.
 pub fn api_client(base_url: &Url) -> Result<reqwest::Client, ClientError> {
     let builder = common();
-    let builder = if is_loopback(base_url) { builder.no_proxy() } else { builder };
+    let builder = if is_loopback(base_url) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
     builder.build().map_err(|source| ClientError { purpose: "API", source })
 }
 
@@ -41,11 +47,10 @@ pub fn api_client(base_url: &Url) -> Result<reqwest::Client, ClientError> {
 /// # Errors
 /// TLS cannot be set up.
 pub fn media_client() -> Result<reqwest::Client, ClientError> {
-    common()
-        .no_gzip()
-        .http1_only()
-        .build()
-        .map_err(|source| ClientError { purpose: "media", source })
+    common().no_gzip().http1_only().build().map_err(|source| ClientError {
+        purpose: "media",
+        source,
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that builds clients")]

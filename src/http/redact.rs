@@ -59,9 +59,15 @@ mod tests {
         let url = "http://127.0.0.1:1/k.mp3?X-Amz-Signature=secret";
         let client = crate::http::client::media_client().unwrap();
         let error = client.get(url).send().await.unwrap_err();
-        assert!(error.to_string().contains("secret"), "the library prints it, which is why this test exists");
+        assert!(
+            error.to_string().contains("secret"),
+            "the library prints it, which is why this test exists"
+        );
         let text = explain(error);
-        assert!(text.contains("onnect") && !text.contains("secret") && !text.contains("k.mp3"), "{text}");
+        assert!(
+            text.contains("onnect") && !text.contains("secret") && !text.contains("k.mp3"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -126,7 +126,9 @@ pub enum OpenError {
         found: &'static str,
     },
     /// Another archive than the configured one is here.
-    #[error("{dir} holds the archive {found}, but archive.id names {expected}: mount the right volume or correct archive.id")]
+    #[error(
+        "{dir} holds the archive {found}, but archive.id names {expected}: mount the right volume or correct archive.id"
+    )]
     OtherArchive {
         /// The place.
         dir: PathBuf,

@@ -36,13 +36,26 @@ pub(super) struct Marker {
 /// Reads the marker; `None` where there is none.
 pub(super) fn read(folder: &File, dir: &Path) -> Result<Option<Marker>, OpenError> {
     let path = || dir.join(MARKER);
-    let read = |refused| OpenError::Io { op: "read", path: path(), source: refused };
+    let read = |refused| OpenError::Io {
+        op: "read",
+        path: path(),
+        source: refused,
+    };
     let file = match durable::standing(folder, MARKER).map_err(read)? {
         Standing::Nothing => return Ok(None),
         Standing::File(file, _) => file,
-        Standing::Other(found) => return Err(OpenError::NotOurs { path: path(), found, wanted: "a file" }),
+        Standing::Other(found) => {
+            return Err(OpenError::NotOurs {
+                path: path(),
+                found,
+                wanted: "a file",
+            });
+        }
     };
-    let garbled = |why: &str| OpenError::MarkerGarbled { path: path(), why: why.to_owned() };
+    let garbled = |why: &str| OpenError::MarkerGarbled {
+        path: path(),
+        why: why.to_owned(),
+    };
     let mut text = Vec::new();
     file.take(LONGEST_MARKER_BYTES).read_to_end(&mut text).map_err(read)?;
     let marker: Marker = match serde_json::from_slice(&text) {
@@ -51,7 +64,11 @@ pub(super) fn read(folder: &File, dir: &Path) -> Result<Option<Marker>, OpenErro
         Err(why) => return Err(garbled(&why.to_string())),
     };
     if marker.layout_version > LAYOUT_VERSION {
-        return Err(OpenError::NewerLayout { path: path(), found: marker.layout_version, known: LAYOUT_VERSION });
+        return Err(OpenError::NewerLayout {
+            path: path(),
+            found: marker.layout_version,
+            known: LAYOUT_VERSION,
+        });
     }
     if marker.layout_version == 0 || !is_uuid(&marker.id) {
         return Err(garbled("its id is not a UUID or its layout_version is 0"));
@@ -81,7 +98,10 @@ pub(super) fn examine(folder: &File, dir: &Path, expected: Option<&str>) -> Resu
             path: dir.to_owned(),
             source,
         })? {
-            Some(beside) => Err(OpenError::MarkerMissing { dir: dir.to_owned(), beside }),
+            Some(beside) => Err(OpenError::MarkerMissing {
+                dir: dir.to_owned(),
+                beside,
+            }),
             None => Ok(None),
         },
     }

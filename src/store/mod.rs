@@ -86,7 +86,9 @@ impl Store {
     /// When it is locked, not the right one, or not safe to write to. Until the lock is held nothing is changed, save
     /// that a missing directory may have been made.
     pub fn open(options: &StoreOptions) -> Result<Self, OpenError> {
-        Ok(Self { root: Arc::new(Root::open(options)?) })
+        Ok(Self {
+            root: Arc::new(Root::open(options)?),
+        })
     }
 
     /// Looks at an archive that another process may be writing. Takes no lock and changes nothing. Blocks.
@@ -94,7 +96,11 @@ impl Store {
     /// # Errors
     /// When the place cannot be opened or its marker cannot be understood.
     pub fn look(dir: &Path) -> Result<ArchiveGlance, OpenError> {
-        let io = |source| OpenError::Io { op: "look at", path: dir.to_owned(), source };
+        let io = |source| OpenError::Io {
+            op: "look at",
+            path: dir.to_owned(),
+            source,
+        };
         let resolved = dir.canonicalize().map_err(io)?;
         let folder = root::open_to_look(&resolved)?;
         Ok(ArchiveGlance {
@@ -109,7 +115,11 @@ impl Store {
     /// # Errors
     /// Says which of them the place refuses.
     pub fn try_place(dir: &Path) -> Result<(), OpenError> {
-        let io = |source| OpenError::Io { op: "write to", path: dir.to_owned(), source };
+        let io = |source| OpenError::Io {
+            op: "write to",
+            path: dir.to_owned(),
+            source,
+        };
         let resolved = dir.canonicalize().map_err(io)?;
         durable::try_folder(&root::open_to_look(&resolved)?).map_err(io)
     }

@@ -103,7 +103,10 @@ pub fn render(sidecar: &Sidecar) -> Result<String, InvalidSidecar> {
     }
     lines.extend(kept.iter().map(|member| format!("{}: {}", member.name, member.value)));
     if !moved.is_empty() {
-        let moved: Vec<_> = moved.iter().map(|member| format!("    {}: {}", member.name, member.value)).collect();
+        let moved: Vec<_> = moved
+            .iter()
+            .map(|member| format!("    {}: {}", member.name, member.value))
+            .collect();
         lines.push(format!("\"{UPSTREAM}\": {{\n{}\n  }}", moved.join(",\n")));
     }
     Ok(format!("{{\n  {}\n}}\n", lines.join(",\n  ")))
@@ -153,7 +156,9 @@ impl<'a> Ours<'a> {
     }
 
     fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, InvalidSidecar> {
-        self.read::<String>(name)?.parse().map_err(|_| InvalidSidecar::Member(name))
+        self.read::<String>(name)?
+            .parse()
+            .map_err(|_| InvalidSidecar::Member(name))
     }
 }
 
@@ -268,7 +273,11 @@ mod tests {
     }
 
     fn sorted(object: &str) -> Vec<String> {
-        let mut all: Vec<_> = members(object).unwrap().iter().map(|m| format!("{}:{}", m.name, m.value)).collect();
+        let mut all: Vec<_> = members(object)
+            .unwrap()
+            .iter()
+            .map(|m| format!("{}:{}", m.name, m.value))
+            .collect();
         all.sort();
         all
     }
@@ -344,6 +353,12 @@ mod tests {
         ] {
             assert_eq!(parse(bad), Err(why));
         }
-        assert!(render(&Sidecar { metadata: "[1]".to_owned(), ..sidecar }).is_err());
+        assert!(
+            render(&Sidecar {
+                metadata: "[1]".to_owned(),
+                ..sidecar
+            })
+            .is_err()
+        );
     }
 }

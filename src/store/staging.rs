@@ -71,7 +71,12 @@ impl StagedFile {
         let create = |refused| StoreError::local("create a file in", STAGING, refused);
         let name = format!("{}.part", durable::random_name().map_err(create)?);
         let file = durable::create_file(&root.staging, &name, root.modes.file).map_err(create)?;
-        Ok(Self { root: Arc::clone(root), file, name, settled: false })
+        Ok(Self {
+            root: Arc::clone(root),
+            file,
+            name,
+            settled: false,
+        })
     }
 
     pub(super) fn path(&self) -> String {
@@ -79,7 +84,9 @@ impl StagedFile {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(bytes).map_err(|refused| StoreError::local("write", self.path(), refused))
+        self.file
+            .write_all(bytes)
+            .map_err(|refused| StoreError::local("write", self.path(), refused))
     }
 
     /// Makes the bytes durable. Never twice: after a failed sync the kernel may call lost bytes written, so that a
@@ -207,7 +214,12 @@ impl StagedBody {
             move || Receiving::begin(&root, plan)
         })
         .await?;
-        Ok(Self { root, plan, received_bytes: 0, state: Some(state) })
+        Ok(Self {
+            root,
+            plan,
+            received_bytes: 0,
+            state: Some(state),
+        })
     }
 
     /// How many bytes were taken so far, those still in memory included.
@@ -228,7 +240,12 @@ impl StagedBody {
         if self.received_bytes > self.plan.max_bytes {
             self.state = None;
             let reason = format!("the body is larger than {} bytes", self.plan.max_bytes);
-            return Err(StoreError::because(StoreErrorKind::TooLarge, "stage the body in", STAGING, reason));
+            return Err(StoreError::because(
+                StoreErrorKind::TooLarge,
+                "stage the body in",
+                STAGING,
+                reason,
+            ));
         }
         let mut rest = &chunk[..];
         while !rest.is_empty() {
@@ -281,7 +298,10 @@ impl StagedBody {
     pub async fn seal(mut self) -> Result<SealedBody, StoreError> {
         let facts = self.facts().await?;
         let state = self.state.take().ok_or_else(cut_off)?;
-        Ok(SealedBody { facts, staged: state.staged })
+        Ok(SealedBody {
+            facts,
+            staged: state.staged,
+        })
     }
 }
 
@@ -308,6 +328,9 @@ impl SealedBody {
     /// Nothing that stood there was changed, and nothing stays in `staging/`.
     pub async fn publish(self, key: &StoreKey, note: SidecarNote) -> Result<StoredObject, StoreError> {
         let key = key.clone();
-        on_disk("publish in", move || local::publish(self.staged, &self.facts, &key, note)).await
+        on_disk("publish in", move || {
+            local::publish(self.staged, &self.facts, &key, note)
+        })
+        .await
     }
 }

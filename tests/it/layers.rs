@@ -19,11 +19,34 @@ const RULES: &[(&str, &[&str])] = &[
     ("sweep", &["domain", "catalog", "store"]),
     ("queue", &["domain", "catalog", "fetcher"]),
     ("scheduler", &["domain", "lister", "sweep"]),
-    ("config", &["domain", "http", "catalog", "store", "api", "lister", "fetcher", "queue", "scheduler"]),
+    (
+        "config",
+        &[
+            "domain",
+            "http",
+            "catalog",
+            "store",
+            "api",
+            "lister",
+            "fetcher",
+            "queue",
+            "scheduler",
+        ],
+    ),
     (
         "app",
         &[
-            "domain", "lifecycle", "http", "catalog", "store", "api", "lister", "fetcher", "sweep", "queue", "scheduler",
+            "domain",
+            "lifecycle",
+            "http",
+            "catalog",
+            "store",
+            "api",
+            "lister",
+            "fetcher",
+            "sweep",
+            "queue",
+            "scheduler",
             "config",
         ],
     ),
@@ -55,7 +78,10 @@ fn modules() -> BTreeMap<String, Vec<(PathBuf, String)>> {
         let module = relative.components().next().unwrap().as_os_str().to_str().unwrap();
         let module = module.trim_end_matches(".rs").to_owned();
         if module != "lib" && module != "main" {
-            modules.entry(module).or_default().push((relative.to_owned(), fs::read_to_string(&file).unwrap()));
+            modules
+                .entry(module)
+                .or_default()
+                .push((relative.to_owned(), fs::read_to_string(&file).unwrap()));
         }
     }
     modules
@@ -67,7 +93,9 @@ fn named(line: &str) -> Vec<String> {
     code.match_indices("crate::")
         .map(|(at, prefix)| {
             let rest = &code[at + prefix.len()..];
-            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
         })
         .collect()
 }
@@ -143,7 +171,11 @@ fn what_only_one_room_may_touch_stays_there() {
                 let code = line.split("//").next().unwrap_or_default();
                 for (word, owners) in OWNED {
                     if code.contains(word) && !owners.contains(&module.as_str()) {
-                        faults.push(format!("{}:{}: {word} belongs to {owners:?}", path.display(), number + 1));
+                        faults.push(format!(
+                            "{}:{}: {word} belongs to {owners:?}",
+                            path.display(),
+                            number + 1
+                        ));
                     }
                 }
             }
