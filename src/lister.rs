@@ -26,7 +26,7 @@ use crate::api::PageToken;
 use crate::api::WorkspaceApi;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogError;
-use crate::catalog::PageUpsert;
+use crate::catalog::Page as CatalogPage;
 use crate::domain::clock::SharedClock;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
@@ -291,7 +291,7 @@ impl Lister {
         for item in &set_aside {
             tracing::debug!(workspace.name = %api.name(), reason = %item.reason, "a list item is set aside");
         }
-        let upsert = PageUpsert {
+        let upsert = CatalogPage {
             recordings: &recordings,
             set_aside: &set_aside,
             touch_before,

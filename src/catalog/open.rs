@@ -38,7 +38,7 @@ use crate::domain::clock::SharedClock;
 const READERS: u32 = 4;
 
 /// How long a call waits for the one writing connection: several waits for another process's lock.
-const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The oldest SQLite whose write-ahead log is sound when one connection writes while another checkpoints.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -60,7 +60,7 @@ pub struct CatalogOptions {
     pub run_id: i64,
 }
 
-/// The catalog, opened for writing. Clones share its connections.
+/// The catalog, opened for writing. Only the process that holds the archive has one. Clones share its connections.
 #[derive(Clone)]
 pub struct Catalog {
     writer: SqlitePool,

@@ -51,7 +51,7 @@ pub(super) enum Found {
         /// The archive it belongs to.
         archive_id: String,
         /// How it was read.
-        options: SqliteConnectOptions,
+        options: Box<SqliteConnectOptions>,
     },
 }
 
@@ -123,7 +123,7 @@ async fn examine_with(options: &SqliteConnectOptions, path: &Path, quick_check: 
         Inspected::Catalog { schema, archive_id } => Found::Catalog {
             schema,
             archive_id,
-            options: options.clone(),
+            options: Box::new(options.clone()),
         },
     })
 }

@@ -52,7 +52,7 @@ impl CatalogReader {
             Found::Empty => Err(refused(&path, Refusal::Empty)),
             Found::Catalog { schema, options, .. } => {
                 check_schema(&path, schema)?;
-                Ok(Self::of_pool(reader_pool(options)))
+                Ok(Self::of_pool(reader_pool(*options)))
             }
         }
     }

@@ -87,8 +87,10 @@ pub(super) fn count_column(count: u64) -> i64 {
 
 /// Recording ids as one parameter: a JSON array of their bytes in hex, for `json_each` and `unhex`.
 pub(super) fn ids_parameter<'a>(ids: impl IntoIterator<Item = &'a RecordingId>) -> String {
-    let hex = |id: &RecordingId| -> String { id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect() };
-    let quoted: Vec<String> = ids.into_iter().map(|id| format!("\"{}\"", hex(id))).collect();
+    let quoted: Vec<String> = ids
+        .into_iter()
+        .map(|id| format!("\"{:032x}\"", u128::from_be_bytes(*id.as_bytes())))
+        .collect();
     format!("[{}]", quoted.join(","))
 }
 

@@ -23,6 +23,10 @@ const OPERATION: &str = "settle claims";
 
 /// How a claim ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a recording, and most recordings end as the large one"
+)]
 pub enum ClaimEnd {
     /// The body is stored, synced and under its name.
     Completed(StoredObject),

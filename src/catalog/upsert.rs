@@ -1,15 +1,19 @@
-//! A page of the listing into the catalog: one transaction, and no write at all where nothing is new.
+//! The lister's side: what a page of a listing says, brought into the catalog in one transaction.
 //!
-//! Writes metadata columns, and the state by the rules of [`after`]. Must not know: pages' order, links.
+//! Writes metadata columns, and the state by [`after`] alone. Must not know: how a page was obtained.
 
-use sha2::Digest as _;
-use sha2::Sha256;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
 use sqlx::SqliteConnection;
 
 use super::error::CatalogError;
 use super::open::Catalog;
 use super::open::commit;
 use super::rows::Columns;
+use super::rows::ids_parameter;
+use super::rows::keys_parameter;
+use super::set_aside;
 use super::workspaces::workspace_key;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
@@ -21,297 +25,285 @@ use crate::domain::state::Event;
 use crate::domain::state::State;
 use crate::domain::state::after;
 
-/// What a page brought.
+pub(super) const OPERATION: &str = "upsert a page";
+
+/// What one page of a listing held.
 #[derive(Debug, Clone, Copy)]
-pub struct PageUpsert<'a> {
-    /// The items that were understood. Of several with one id the last counts.
+pub struct Page<'a> {
+    /// Its recordings. Where an id occurs more than once, the last one counts.
     pub recordings: &'a [Recording],
-    /// The items that were not.
+    /// Its items that were not understood.
     pub set_aside: &'a [SetAside],
-    /// An unchanged row last seen before this is marked as seen; one seen since then is left alone.
+    /// A row that is as it was is marked as seen only where it was last seen before this, so that a quiet poll writes
+    /// nothing. A full walk must give its own start, since what it did not touch counts as not listed.
     pub touch_before: Timestamp,
 }
 
 /// What a page changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpsertOutcome {
-    /// Counted.
+    /// Each recording and each item set aside, counted once.
     pub counts: UpsertCounts,
-    /// The recordings of the page that are due now.
+    /// Those of the page that may be claimed at once, in the page's order.
     pub claimable: Vec<RecordingId>,
 }
 
-const OPERATION: &str = "keep a page of the listing";
-
-/// A recording as the catalog has it, as far as an upsert compares.
+/// What is known of a recording before the page.
 struct Known {
     seq: i64,
     state: State,
     not_before: i64,
     last_seen_at: i64,
-    metadata: String,
     status: String,
+    direction: Option<String>,
+    caller: Option<String>,
+    callee: Option<String>,
+    duration_seconds: Option<i64>,
+    format: String,
+    metadata: String,
+}
+
+impl Known {
+    fn says_the_same(&self, listed: &Recording) -> bool {
+        self.metadata == listed.metadata
+            && self.status == listed.status.as_str()
+            && self.direction == listed.direction
+            && self.caller == listed.from
+            && self.callee == listed.to
+            && self.duration_seconds == listed.duration_seconds
+            && self.format == listed.format
+    }
+}
+
+/// What is the same for every row of a page.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// The workspace's key.
+    pub(super) workspace: i64,
+    /// Now.
+    pub(super) now: i64,
+    /// See [`Page::touch_before`].
+    pub(super) touch_before: i64,
+}
+
+impl Moment {
+    /// What `last_seen_at` becomes. Never before `touch_before`: a clock that was put back must neither make what a
+    /// walk has just seen look unseen, nor have it written again and again.
+    pub(super) fn seen_at(self) -> i64 {
+        self.now.max(self.touch_before)
+    }
 }
 
 impl Catalog {
-    /// Keeps a page of the listing of a workspace.
+    /// Brings a page into the catalog. Known rows keep `created_at` as first seen, and what the queue wrote; where
+    /// nothing changed, nothing is written.
     ///
     /// # Errors
-    /// The catalog cannot be written, and holds nothing of the page then.
-    pub async fn upsert_page(
-        &self,
-        workspace: &WorkspaceName,
-        page: PageUpsert<'_>,
-    ) -> Result<UpsertOutcome, CatalogError> {
-        let now = self.clock.now().as_microseconds();
+    /// The workspace is not registered, or what SQLite says. Then nothing of the page is stored.
+    pub async fn upsert_page(&self, workspace: &WorkspaceName, page: Page<'_>) -> Result<UpsertOutcome, CatalogError> {
         let mut tx = self.begin(OPERATION).await?;
-        let key = workspace_key(&mut tx, workspace, OPERATION).await?;
-        let mut outcome = UpsertOutcome {
-            counts: UpsertCounts::default(),
-            claimable: Vec::new(),
+        let moment = Moment {
+            workspace: workspace_key(&mut tx, workspace, OPERATION).await?,
+            now: self.clock.now().as_microseconds(),
+            touch_before: page.touch_before.as_microseconds(),
         };
-        for recording in page.recordings {
-            upsert(&mut tx, key, recording, now, page.touch_before, &mut outcome).await?;
+        let listed = last_of_each(page.recordings);
+        let mut outcome = UpsertOutcome::default();
+        outcome.counts.set_aside = set_aside::upsert(&mut tx, moment, page.set_aside).await?;
+        let ids = ids_parameter(listed.iter().map(|recording| &recording.id));
+        set_aside::resolve_understood(&mut tx, moment, &ids).await?;
+        let known = known_of(&mut tx, moment, &ids).await?;
+        let mut to_touch = Vec::new();
+        for recording in listed {
+            let known = known.get(&recording.id);
+            let state = state_after(known.map(|known| known.state), recording);
+            match known {
+                None => {
+                    insert(&mut tx, moment, recording, state).await?;
+                    outcome.counts.new += 1;
+                }
+                Some(known) if known.state != state || !known.says_the_same(recording) => {
+                    update(&mut tx, moment, known, recording, state).await?;
+                    outcome.counts.changed += 1;
+                }
+                Some(known) => {
+                    if known.last_seen_at < moment.touch_before {
+                        to_touch.push(known.seq);
+                    }
+                    outcome.counts.unchanged += 1;
+                }
+            }
+            if state == State::Due && known.is_none_or(|known| known.not_before <= moment.now) {
+                outcome.claimable.push(recording.id);
+            }
         }
-        for item in page.set_aside {
-            set_aside(&mut tx, key, item, now, page.touch_before).await?;
-            outcome.counts.set_aside += 1;
-        }
+        touch(&mut tx, moment, &to_touch).await?;
         commit(tx, OPERATION).await?;
         Ok(outcome)
     }
 }
 
-async fn upsert(
-    tx: &mut SqliteConnection,
-    workspace: i64,
-    recording: &Recording,
-    now: i64,
-    touch_before: Timestamp,
-    outcome: &mut UpsertOutcome,
-) -> Result<(), CatalogError> {
-    let known = find(tx, workspace, &recording.id).await?;
-    let listed = Event::Listed(recording.status.class());
-    // Being listed is legal from every state.
-    let state = after(known.as_ref().map(|known| known.state), listed).unwrap_or(State::Waiting);
-    let due_now = |not_before: i64| state == State::Due && not_before <= now;
-    let Some(known) = known else {
-        insert(tx, workspace, recording, state, now).await?;
-        resolve_set_aside(tx, workspace, &recording.id, now).await?;
-        outcome.counts.new += 1;
-        if due_now(0) {
-            outcome.claimable.push(recording.id);
-        }
-        return Ok(());
-    };
-    if due_now(known.not_before) {
-        outcome.claimable.push(recording.id);
-    }
-    let metadata_changed = known.metadata != recording.metadata || known.status != recording.status.as_str();
-    if metadata_changed || known.state != state {
-        if metadata_changed && known.state == State::Archived {
-            keep_version(tx, &known, now).await?;
-        }
-        update(tx, &known, recording, state, now).await?;
-        resolve_set_aside(tx, workspace, &recording.id, now).await?;
-        outcome.counts.changed += 1;
-    } else {
-        if known.last_seen_at < touch_before.as_microseconds() {
-            touch(tx, known.seq, now).await?;
-        }
-        outcome.counts.unchanged += 1;
-    }
-    Ok(())
+/// Every id once, with what the page says of it last, in the page's order.
+fn last_of_each(recordings: &[Recording]) -> Vec<&Recording> {
+    let mut seen = HashSet::with_capacity(recordings.len());
+    let mut listed: Vec<&Recording> = recordings
+        .iter()
+        .rev()
+        .filter(|recording| seen.insert(recording.id))
+        .collect();
+    listed.reverse();
+    listed
 }
 
-async fn find(tx: &mut SqliteConnection, workspace: i64, id: &RecordingId) -> Result<Option<Known>, CatalogError> {
-    let id = id.as_bytes().as_slice();
-    let row = sqlx::query!(
-        "-- catalog.find
-        SELECT seq, state, not_before, last_seen_at, metadata, status FROM recordings
-        WHERE workspace = ?1 AND id = ?2",
-        workspace,
-        id
-    )
-    .fetch_optional(tx)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?;
-    row.map(|row| {
-        Ok(Known {
-            state: Columns::of_recording(row.seq).state("state", &row.state)?,
-            seq: row.seq,
-            not_before: row.not_before,
-            last_seen_at: row.last_seen_at,
-            metadata: row.metadata,
-            status: row.status,
-        })
-    })
-    .transpose()
+/// A listing moves every state or leaves it; a recording never seen before becomes what it is listed as.
+fn state_after(known: Option<State>, listed: &Recording) -> State {
+    after(known, Event::Listed(listed.status.class()))
+        .or(known)
+        .unwrap_or(State::Waiting)
 }
 
-/// The digits of a number, by which it is searched for; `None` where it has none.
+/// The digits of a phone number, where it has any.
 pub(super) fn digits(number: &str) -> Option<String> {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     (!digits.is_empty()).then_some(digits)
 }
 
+async fn known_of(
+    connection: &mut SqliteConnection,
+    moment: Moment,
+    ids: &str,
+) -> Result<HashMap<RecordingId, Known>, CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.known_of_page
+        SELECT r.seq AS "seq!: i64", r.id AS "id!: Vec<u8>", r.state AS "state!: String",
+            r.not_before AS "not_before!: i64", r.last_seen_at AS "last_seen_at!: i64", r.status AS "status!: String",
+            r.direction AS "direction?: String", r.caller AS "caller?: String", r.callee AS "callee?: String",
+            r.duration_seconds AS "duration_seconds?: i64", r.format AS "format!: String",
+            r.metadata AS "metadata!: String"
+        FROM json_each(?1) AS wanted
+        CROSS JOIN recordings AS r ON r.workspace = ?2 AND r.id = unhex(wanted.value)"#,
+        ids,
+        moment.workspace
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    let mut known = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let columns = Columns::of_recording(row.seq);
+        let entry = Known {
+            seq: row.seq,
+            state: columns.state("state", &row.state)?,
+            not_before: row.not_before,
+            last_seen_at: row.last_seen_at,
+            status: row.status,
+            direction: row.direction,
+            caller: row.caller,
+            callee: row.callee,
+            duration_seconds: row.duration_seconds,
+            format: row.format,
+            metadata: row.metadata,
+        };
+        known.insert(columns.id("id", &row.id)?, entry);
+    }
+    Ok(known)
+}
+
 async fn insert(
-    tx: &mut SqliteConnection,
-    workspace: i64,
-    recording: &Recording,
+    connection: &mut SqliteConnection,
+    moment: Moment,
+    listed: &Recording,
     state: State,
-    now: i64,
 ) -> Result<(), CatalogError> {
-    let (id, status, created_at) = (
-        recording.id.as_bytes().as_slice(),
-        recording.status.as_str(),
-        recording.created_at.as_microseconds(),
-    );
-    let (from_digits, to_digits) = (
-        recording.from.as_deref().and_then(digits),
-        recording.to.as_deref().and_then(digits),
-    );
-    let state = state.as_str();
+    let (id, state) = (listed.id.as_bytes().as_slice(), state.as_str());
+    let (status, created_at) = (listed.status.as_str(), listed.created_at.as_microseconds());
+    let [calling, called] = [&listed.from, &listed.to].map(|number| number.as_deref().and_then(digits));
+    let seen_at = moment.seen_at();
     sqlx::query!(
-        "-- catalog.insert
-        INSERT INTO recordings (workspace, id, status, created_at, direction, caller, callee, caller_digits,
-            callee_digits, duration_seconds, format, metadata, first_seen_at, last_seen_at, state)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
-        workspace,
+        "-- catalog.insert_recording
+        INSERT INTO recordings (workspace, id, state, status, created_at, direction, caller, callee, caller_digits,
+            callee_digits, duration_seconds, format, metadata, first_seen_at, last_seen_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        moment.workspace,
         id,
+        state,
         status,
         created_at,
-        recording.direction,
-        recording.from,
-        recording.to,
-        from_digits,
-        to_digits,
-        recording.duration_seconds,
-        recording.format,
-        recording.metadata,
-        now,
-        state
+        listed.direction,
+        listed.from,
+        listed.to,
+        calling,
+        called,
+        listed.duration_seconds,
+        listed.format,
+        listed.metadata,
+        moment.now,
+        seen_at
     )
-    .execute(tx)
+    .execute(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
     Ok(())
 }
 
-/// Everything upstream may change, except the time of creation: the file's name is made of the first one seen.
 async fn update(
-    tx: &mut SqliteConnection,
+    connection: &mut SqliteConnection,
+    moment: Moment,
     known: &Known,
-    recording: &Recording,
+    listed: &Recording,
     state: State,
-    now: i64,
 ) -> Result<(), CatalogError> {
-    let (from_digits, to_digits) = (
-        recording.from.as_deref().and_then(digits),
-        recording.to.as_deref().and_then(digits),
-    );
-    let (status, state) = (recording.status.as_str(), state.as_str());
+    if known.state == State::Archived && known.metadata != listed.metadata {
+        sqlx::query!(
+            "-- catalog.keep_metadata
+            INSERT INTO metadata_versions (seq, superseded_at, metadata) VALUES (?1, ?2, ?3)",
+            known.seq,
+            moment.now,
+            known.metadata
+        )
+        .execute(&mut *connection)
+        .await
+        .map_err(CatalogError::sql(OPERATION))?;
+    }
+    let (state, status, seen_at) = (state.as_str(), listed.status.as_str(), moment.seen_at());
+    let [calling, called] = [&listed.from, &listed.to].map(|number| number.as_deref().and_then(digits));
     sqlx::query!(
-        "-- catalog.update
+        "-- catalog.update_recording
         UPDATE recordings
-        SET status = ?2, direction = ?3, caller = ?4, callee = ?5, caller_digits = ?6, callee_digits = ?7,
-            duration_seconds = ?8, format = ?9, metadata = ?10, last_seen_at = ?11, state = ?12
+        SET state = ?2, status = ?3, direction = ?4, caller = ?5, callee = ?6, caller_digits = ?7, callee_digits = ?8,
+            duration_seconds = ?9, format = ?10, metadata = ?11, last_seen_at = ?12
         WHERE seq = ?1",
         known.seq,
+        state,
         status,
-        recording.direction,
-        recording.from,
-        recording.to,
-        from_digits,
-        to_digits,
-        recording.duration_seconds,
-        recording.format,
-        recording.metadata,
-        now,
-        state
+        listed.direction,
+        listed.from,
+        listed.to,
+        calling,
+        called,
+        listed.duration_seconds,
+        listed.format,
+        listed.metadata,
+        seen_at
     )
-    .execute(tx)
+    .execute(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
     Ok(())
 }
 
-async fn touch(tx: &mut SqliteConnection, seq: i64, now: i64) -> Result<(), CatalogError> {
+async fn touch(connection: &mut SqliteConnection, moment: Moment, seqs: &[i64]) -> Result<(), CatalogError> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let (seqs, seen_at) = (keys_parameter(seqs), moment.seen_at());
     sqlx::query!(
-        "-- catalog.touch\nUPDATE recordings SET last_seen_at = ?2 WHERE seq = ?1",
-        seq,
-        now
+        "-- catalog.touch_recordings
+        UPDATE recordings SET last_seen_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))",
+        seqs,
+        seen_at
     )
-    .execute(tx)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?;
-    Ok(())
-}
-
-async fn keep_version(tx: &mut SqliteConnection, known: &Known, now: i64) -> Result<(), CatalogError> {
-    sqlx::query!(
-        "-- catalog.keep_version
-        INSERT INTO metadata_versions (seq, superseded_at, metadata) VALUES (?1, ?2, ?3)",
-        known.seq,
-        now,
-        known.metadata
-    )
-    .execute(tx)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?;
-    Ok(())
-}
-
-async fn set_aside(
-    tx: &mut SqliteConnection,
-    workspace: i64,
-    item: &SetAside,
-    now: i64,
-    touch_before: Timestamp,
-) -> Result<(), CatalogError> {
-    let fingerprint = Sha256::digest(item.raw.as_bytes());
-    let (fingerprint, id) = (
-        fingerprint.as_slice(),
-        item.id.as_ref().map(|id| id.as_bytes().as_slice()),
-    );
-    let touch_before = touch_before.as_microseconds();
-    sqlx::query!(
-        "-- catalog.set_aside
-        INSERT INTO set_aside (workspace, fingerprint, raw, reason, recording_id, first_seen_at, last_seen_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
-        ON CONFLICT (workspace, fingerprint) DO UPDATE
-        SET last_seen_at = excluded.last_seen_at, reason = excluded.reason, resolved_at = NULL
-        WHERE resolved_at IS NOT NULL OR last_seen_at < ?7",
-        workspace,
-        fingerprint,
-        item.raw,
-        item.reason,
-        id,
-        now,
-        touch_before
-    )
-    .execute(tx)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?;
-    Ok(())
-}
-
-/// An item that is understood now was set aside for nothing that still holds.
-async fn resolve_set_aside(
-    tx: &mut SqliteConnection,
-    workspace: i64,
-    id: &RecordingId,
-    now: i64,
-) -> Result<(), CatalogError> {
-    let id = id.as_bytes().as_slice();
-    sqlx::query!(
-        "-- catalog.resolve_set_aside
-        UPDATE set_aside SET resolved_at = ?3 WHERE workspace = ?1 AND recording_id = ?2 AND resolved_at IS NULL",
-        workspace,
-        id,
-        now
-    )
-    .execute(tx)
+    .execute(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
     Ok(())

@@ -1,15 +1,17 @@
-//! Where a poll begins, and how a walk ended.
+//! From where a poll lists, and how the last walk over a workspace ended.
 //!
-//! Only a complete walk moves what later polls build on. Must not know: how a listing is asked for.
+//! Must not know: how a listing is read.
 
 use std::time::Duration;
+
+use sqlx::SqliteConnection;
 
 use super::error::CatalogError;
 use super::open::Catalog;
 use super::open::commit;
 use super::rows::Columns;
 use super::rows::count_column;
-use super::rows::damaged;
+use super::set_aside;
 use super::workspaces::workspace_key;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
@@ -22,25 +24,27 @@ use crate::domain::state::Event;
 use crate::domain::state::State;
 use crate::domain::state::after;
 
-/// What a poll has to look at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a poll is to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollPlan {
-    /// List from here on; `None`: from the beginning.
+    /// List what was created from here on; everything where nothing was ever listed.
     pub start_at: Option<Timestamp>,
-    /// Recordings further back that are not final upstream, to be read one by one; those seen longest ago.
+    /// Unsettled recordings from before, to be read one by one, the least recently seen first.
     pub recheck: Vec<RecordingId>,
 }
 
 const PLAN: &str = "plan a poll";
-const FINISH: &str = "keep how a walk ended";
 
 impl Catalog {
-    /// Plans a poll: from what is settled, or from the oldest recording that is not final, less `overlap`. For one that
-    /// is not final it reaches back over `reach_rows` rows at most; older ones are to be read one by one, at most
-    /// `recheck_limit` of them. `now` is upstream's time: what claims to be newer does not count as seen.
+    /// Plans a poll: from what the last complete walk settled, or from the oldest unsettled recording among the
+    /// `reach_rows` newest, whichever is earlier, minus `overlap`. At most `recheck_limit` unsettled ones from before
+    /// that are to be read one by one.
+    ///
+    /// A walk that did not reach its end settles nothing, whatever it listed: what it did not come to may be older
+    /// than what it saw. A recording dated after `now`, which is upstream's time, moves nothing either.
     ///
     /// # Errors
-    /// The catalog cannot be read.
+    /// The workspace is not registered, or what SQLite says.
     pub async fn plan_poll(
         &self,
         workspace: &WorkspaceName,
@@ -49,112 +53,86 @@ impl Catalog {
         reach_rows: u32,
         recheck_limit: u32,
     ) -> Result<PollPlan, CatalogError> {
-        let mut connection = self.read_pool().acquire().await.map_err(CatalogError::sql(PLAN))?;
-        let key = workspace_key(&mut connection, workspace, PLAN).await?;
-        let settled_until = sqlx::query_scalar!(
-            "-- catalog.settled_until\nSELECT settled_until FROM workspaces WHERE workspace = ?1",
-            key
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(CatalogError::sql(PLAN))?;
-        let Some(settled_until) = settled_until else {
-            return Ok(PollPlan::default());
+        let mut tx = self.read_pool().begin().await.map_err(CatalogError::sql(PLAN))?;
+        let key = workspace_key(&mut tx, workspace, PLAN).await?;
+        let bounds = bounds(&mut tx, key, now.as_microseconds(), i64::from(reach_rows).max(1) - 1).await?;
+        let Some(settled_until) = bounds.settled_until else {
+            return Ok(PollPlan {
+                start_at: None,
+                recheck: Vec::new(),
+            });
         };
-        let reach = i64::from(reach_rows.max(1)) - 1;
-        let floor = sqlx::query_scalar!(
-            "-- catalog.poll_floor
-            SELECT created_at FROM recordings WHERE workspace = ?1 ORDER BY created_at DESC LIMIT 1 OFFSET ?2",
-            key,
-            reach
-        )
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(CatalogError::sql(PLAN))?
-        .unwrap_or(i64::MIN);
-        let oldest_open = sqlx::query_scalar!(
-            "-- catalog.oldest_waiting
-            SELECT created_at FROM recordings WHERE workspace = ?1 AND state = 'waiting' AND created_at >= ?2
-            ORDER BY created_at LIMIT 1",
-            key,
-            floor
-        )
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(CatalogError::sql(PLAN))?;
-        let from = settled_until
-            .min(now.as_microseconds())
-            .min(oldest_open.unwrap_or(i64::MAX));
-        let from = Timestamp::from_microseconds(from).map_err(|_| damaged("workspaces", "settled_until", key))?;
-        let (start_at, limit) = (from.before(overlap), i64::from(recheck_limit));
-        let before = start_at.as_microseconds();
-        let recheck = sqlx::query!(
-            "-- catalog.waiting_further_back
-            SELECT seq, id FROM recordings WHERE workspace = ?1 AND state = 'waiting' AND created_at < ?2
-            ORDER BY last_seen_at LIMIT ?3",
-            key,
-            before,
-            limit
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(CatalogError::sql(PLAN))?
-        .into_iter()
-        .map(|row| Columns::of_recording(row.seq).id("id", &row.id))
-        .collect::<Result<_, _>>()?;
+        let columns = Columns {
+            table: "workspaces",
+            row: key,
+        };
+        let settled_until = columns.time("settled_until", settled_until)?.min(now);
+        let unsettled = columns.optional_time("created_at", bounds.oldest_unsettled)?;
+        let start_at = unsettled
+            .map_or(settled_until, |oldest| oldest.min(settled_until))
+            .before(overlap);
+        let recheck = unsettled_before(&mut tx, key, start_at.as_microseconds(), i64::from(recheck_limit)).await?;
         Ok(PollPlan {
             start_at: Some(start_at),
             recheck,
         })
     }
 
-    /// When the last full walk that reached the end of the list began.
+    /// When the last full walk that reached its end began.
     ///
     /// # Errors
-    /// The catalog cannot be read.
+    /// The workspace is not registered, or what SQLite says.
     pub async fn last_full_walk(&self, workspace: &WorkspaceName) -> Result<Option<Timestamp>, CatalogError> {
-        const OPERATION: &str = "tell the last full walk";
         let name = workspace.as_str();
         let row = sqlx::query!(
-            "-- catalog.last_full_walk\nSELECT workspace, last_full_walk_started_at FROM workspaces WHERE name = ?1",
+            r#"-- catalog.last_full_walk
+            SELECT workspace AS "workspace!: i64", last_full_walk_started_at AS "started_at?: i64"
+            FROM workspaces WHERE name = ?1"#,
             name
         )
         .fetch_optional(self.read_pool())
         .await
-        .map_err(CatalogError::sql(OPERATION))?
+        .map_err(CatalogError::sql("read the last full walk"))?
         .ok_or_else(|| CatalogError::UnknownWorkspace {
             name: workspace.clone(),
         })?;
-        Columns {
+        let columns = Columns {
             table: "workspaces",
             row: row.workspace,
-        }
-        .optional_time("last_full_walk_started_at", row.last_full_walk_started_at)
+        };
+        columns.optional_time("last_full_walk_started_at", row.started_at)
     }
 
-    /// Keeps how a walk ended. A complete one settles what was listed before it; a complete full one also tells which
-    /// recordings and set-aside items upstream no longer lists.
+    /// Stores how a walk ended. A complete one settles what was created before it began; a complete full one also resolves what is set aside and was not listed by it.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The workspace is not registered, or what SQLite says.
     pub async fn finish_walk(&self, workspace: &WorkspaceName, report: &WalkReport) -> Result<(), CatalogError> {
-        let mut tx = self.begin(FINISH).await?;
-        let key = workspace_key(&mut tx, workspace, FINISH).await?;
-        let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
+        const OPERATION: &str = "store the end of a walk";
+        let now = self.clock.now().as_microseconds();
+        let mut tx = self.begin(OPERATION).await?;
+        let key = workspace_key(&mut tx, workspace, OPERATION).await?;
+        let complete = report.outcome == WalkOutcome::Complete;
+        let complete_full = complete && report.kind == WalkKind::Full;
+        let (kind, outcome, listed) = (
+            report.kind.as_str(),
+            report.outcome.to_text(),
+            count_column(report.listed),
+        );
         let (started_at, finished_at) = (
             report.started_at.as_microseconds(),
             report.finished_at.as_microseconds(),
         );
-        let listed = count_column(report.listed);
-        let complete = report.outcome == WalkOutcome::Complete;
-        let complete_full = complete && report.kind == WalkKind::Full;
         sqlx::query!(
             "-- catalog.finish_walk
             UPDATE workspaces
             SET last_walk_kind = ?2, last_walk_started_at = ?3, last_walk_finished_at = ?4, last_walk_outcome = ?5,
                 last_walk_listed = ?6,
                 last_complete_walk_at = CASE WHEN ?7 THEN ?4 ELSE last_complete_walk_at END,
-                last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END
+                last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END,
+                settled_until = CASE WHEN ?7 THEN coalesce(
+                    (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?3),
+                    settled_until) ELSE settled_until END
             WHERE workspace = ?1",
             key,
             kind,
@@ -167,45 +145,18 @@ impl Catalog {
         )
         .execute(&mut *tx)
         .await
-        .map_err(CatalogError::sql(FINISH))?;
-        if complete {
-            // Newer than this machine's clock or upstream's can say: an odd date must not settle the future. A day's
-            // tolerance, as this machine's clock may be behind.
-            let newest_believed = report.finished_at.after(Duration::from_secs(86_400)).as_microseconds();
-            sqlx::query!(
-                "-- catalog.settle_walk
-                UPDATE workspaces
-                SET settled_until = coalesce(
-                    (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?2), settled_until)
-                WHERE workspace = ?1",
-                key,
-                newest_believed
-            )
-            .execute(&mut *tx)
-            .await
-            .map_err(CatalogError::sql(FINISH))?;
-        }
+        .map_err(CatalogError::sql(OPERATION))?;
         if complete_full {
-            sqlx::query!(
-                "-- catalog.resolve_unlisted
-                UPDATE set_aside SET resolved_at = ?3
-                WHERE workspace = ?1 AND resolved_at IS NULL AND last_seen_at < ?2",
-                key,
-                started_at,
-                finished_at
-            )
-            .execute(&mut *tx)
-            .await
-            .map_err(CatalogError::sql(FINISH))?;
+            set_aside::resolve_unlisted(&mut tx, key, now, started_at, OPERATION).await?;
         }
-        commit(tx, FINISH).await
+        commit(tx, OPERATION).await
     }
 
-    /// Notes that upstream no longer knows a recording that was never available: it is gone, with this reason.
-    /// Recordings in any other state are left alone.
+    /// Notes that upstream no longer knows a recording that had no media yet: it is gone, with this reason. A recording
+    /// in any other state is left as it is.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The workspace is not registered, or what SQLite says.
     pub async fn note_deleted(
         &self,
         workspace: &WorkspaceName,
@@ -216,10 +167,9 @@ impl Catalog {
         let Some(gone) = after(Some(State::Waiting), Event::Listed(StatusClass::NoMedia)) else {
             return Ok(());
         };
-        let (gone, waiting) = (gone.as_str(), State::Waiting.as_str());
+        let (gone, waiting, id) = (gone.as_str(), State::Waiting.as_str(), id.as_bytes().as_slice());
         let mut tx = self.begin(OPERATION).await?;
         let key = workspace_key(&mut tx, workspace, OPERATION).await?;
-        let id = id.as_bytes().as_slice();
         sqlx::query!(
             "-- catalog.note_deleted
             UPDATE recordings SET state = ?4, last_error = ?5 WHERE workspace = ?1 AND id = ?2 AND state = ?3",
@@ -234,4 +184,59 @@ impl Catalog {
         .map_err(CatalogError::sql(OPERATION))?;
         commit(tx, OPERATION).await
     }
+}
+
+/// The times a poll's start is made of.
+struct Bounds {
+    settled_until: Option<i64>,
+    oldest_unsettled: Option<i64>,
+}
+
+async fn bounds(
+    connection: &mut SqliteConnection,
+    workspace: i64,
+    now: i64,
+    before_reach: i64,
+) -> Result<Bounds, CatalogError> {
+    sqlx::query_as!(
+        Bounds,
+        r#"-- catalog.poll_bounds
+        SELECT settled_until AS "settled_until?: i64",
+            (SELECT min(created_at) FROM recordings INDEXED BY recordings_waiting
+                WHERE workspace = ?1 AND state = 'waiting' AND created_at >= coalesce(
+                    (SELECT created_at FROM recordings WHERE workspace = ?1 AND created_at <= ?2
+                        ORDER BY created_at DESC LIMIT 1 OFFSET ?3), -9223372036854775807))
+                AS "oldest_unsettled?: i64"
+        FROM workspaces WHERE workspace = ?1"#,
+        workspace,
+        now,
+        before_reach
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(CatalogError::sql(PLAN))
+}
+
+async fn unsettled_before(
+    connection: &mut SqliteConnection,
+    workspace: i64,
+    start_at: i64,
+    limit: i64,
+) -> Result<Vec<RecordingId>, CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.unsettled_before
+        SELECT seq AS "seq!: i64", id AS "id!: Vec<u8>"
+        FROM recordings INDEXED BY recordings_waiting_unseen
+        WHERE workspace = ?1 AND state = 'waiting' AND created_at < ?2
+        ORDER BY last_seen_at LIMIT ?3"#,
+        workspace,
+        start_at,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(PLAN))?;
+    rows.iter()
+        .map(|row| Columns::of_recording(row.seq).id("id", &row.id))
+        .collect()
 }

@@ -1,5 +1,8 @@
 //! The integration tests: one binary, so that it links once.
 
+mod catalog;
 mod config;
 mod layers;
+mod simulator;
 mod store;
+mod support;

@@ -1,0 +1,12 @@
+//! The catalog's contract, held against real SQLite files with a clock that stands still unless moved.
+
+mod harness;
+mod model;
+mod opening;
+mod polls;
+mod queue;
+mod reading;
+mod refusals;
+mod retries;
+mod statements;
+mod upserts;
