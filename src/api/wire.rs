@@ -102,11 +102,11 @@ fn head(body: &[u8]) -> String {
 
 fn parse_item(raw: &RawValue, received: Instant) -> Item {
     if raw.get().len() > LONGEST_ITEM_BYTES {
-        return set_aside(raw, None, format!("the item is {} bytes long", raw.get().len()));
+        return set_aside(raw, None, &format!("the item is {} bytes long", raw.get().len()));
     }
     let members = match Members::parse(raw) {
         Ok(members) => members,
-        Err(why) => return set_aside(raw, None, format!("not an object: {why}")),
+        Err(why) => return set_aside(raw, None, &format!("not an object: {why}")),
     };
     match understand(&members) {
         Ok(recording) => {
@@ -115,12 +115,12 @@ fn parse_item(raw: &RawValue, received: Instant) -> Item {
         }
         Err(why) => {
             let id = members.text("id").and_then(|id| id.parse().ok());
-            set_aside(raw, id, why)
+            set_aside(raw, id, &why)
         }
     }
 }
 
-fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: String) -> Item {
+fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: &str) -> Item {
     // Without the link where the item is an object, so that the same item is the same text each time it is listed.
     let text = Members::parse(raw).map_or_else(
         |_| blank_signed_links(raw.get()).into_owned(),
@@ -132,7 +132,7 @@ fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: String) -> Item {
     }
     Item::SetAside(SetAside {
         raw: text[..end].to_owned(),
-        reason: one_line(&reason, LONGEST_TEXT),
+        reason: one_line(reason, LONGEST_TEXT),
         id,
     })
 }

@@ -121,6 +121,30 @@ impl Catalog {
         Ok(claims)
     }
 
+    /// When the latest-created of the next `rows` recordings was created that [`Catalog::claim_due`] would claim of a
+    /// workspace; `None` where there are none.
+    ///
+    /// # Errors
+    /// What SQLite says, or a damaged row.
+    pub async fn due_horizon(&self, workspace: &WorkspaceName, rows: u32) -> Result<Option<Timestamp>, CatalogError> {
+        let (name, now, rows) = (workspace.as_str(), self.clock.now().as_microseconds(), i64::from(rows));
+        let latest = sqlx::query_scalar!(
+            r#"-- catalog.due_horizon
+            SELECT max(created_at) AS "latest?: i64" FROM (
+                SELECT created_at FROM recordings INDEXED BY recordings_due
+                WHERE workspace = (SELECT workspace FROM workspaces WHERE name = ?1) AND state = 'due'
+                    AND not_before <= ?2
+                ORDER BY not_before, created_at LIMIT ?3)"#,
+            name,
+            now,
+            rows
+        )
+        .fetch_one(self.read_pool())
+        .await
+        .map_err(CatalogError::sql("look for what is due next"))?;
+        Columns::of_recording(0).optional_time("created_at", latest)
+    }
+
     async fn candidates(
         &self,
         connection: &mut SqliteConnection,

@@ -35,7 +35,7 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
 /// Prints one JSON object on one line to stdout.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string(value)?)
 }
@@ -71,7 +71,7 @@ impl Table {
     /// Prints the table, its header unless `continued`.
     ///
     /// # Errors
-    /// As [`line`].
+    /// As [`line()`].
     pub fn print(&self, continued: bool) -> anyhow::Result<()> {
         let mut widths: Vec<usize> = self.header.iter().map(|name| name.chars().count()).collect();
         for row in &self.rows {

@@ -43,9 +43,9 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], args: Retry
     ] {
         ids.iter().try_for_each(|id| output::line(&format!("{id}: {what}")))?;
     }
-    Ok(if !report.not_known.is_empty() {
-        Outcome::Failed
-    } else {
+    Ok(if report.not_known.is_empty() {
         Outcome::Well
+    } else {
+        Outcome::Failed
     })
 }

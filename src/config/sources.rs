@@ -130,7 +130,7 @@ impl std::fmt::Debug for Sources {
             .field("credentials_dir", &self.credentials_dir)
             .field("state_dir", &self.state_dir)
             .field("current_dir", &self.current_dir)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,12 @@
 //! The integration tests: one binary, so that it links once.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that meets what it does not expect should panic, and one that cannot run says so"
+)]
+
 mod catalog;
 mod config;
 mod layers;

@@ -1,31 +1,49 @@
 //! The simulator is what it claims to be: strict where Bird and S3 are documented, repeatable, and faulty on the wire.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod api;
 mod faults;
 mod harness;
 mod media;
+mod media_faults;
 
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use birdkeep::domain::ids::RecordingId;
 use reqwest::Client;
 use reqwest::Response;
 
 use crate::support::bird::Bird;
 use crate::support::bird::BirdOptions;
+use crate::support::bird::RecordingSpec;
 use crate::support::bird::WorkspaceHandle;
 
 const WORKSPACE: &str = "8bc02f53-87ac-48d2-b4fd-c2cf856a305f";
 const KEY: &str = "key-of-the-support-workspace";
 
 /// A client that follows nothing and tries nothing twice.
+fn client() -> Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(new_client).clone()
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "birdkeep's own clients would hide what is on the wire"
 )]
-fn client() -> Client {
+fn new_client() -> Client {
     Client::builder()
         .no_proxy()
         .no_gzip()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // A connection lives on the runtime of the test that opened it: no other test may be given it.
+        .pool_max_idle_per_host(0)
         .build()
         .unwrap()
 }
@@ -79,4 +97,35 @@ async fn walk(bird: &Bird, query: &str) -> (Vec<String>, usize) {
         }
     }
     panic!("the list does not end");
+}
+
+const BODY_BYTES: u64 = 20_000;
+
+/// A server with one recording of 20,000 bytes.
+async fn one() -> (Bird, WorkspaceHandle, RecordingId) {
+    let (bird, workspace) = bird().await;
+    let id = workspace.add(RecordingSpec::new().body_bytes(BODY_BYTES));
+    (bird, workspace, id)
+}
+
+/// Everything that comes back on a connection of its own until the server closes it, and whether it did so in order.
+async fn raw(url: &str, headers: &str) -> (Vec<u8>, bool) {
+    raw_keeping(url, &format!("Connection: close\r\n{headers}")).await
+}
+
+/// The same without asking the server to close it.
+async fn raw_keeping(url: &str, headers: &str) -> (Vec<u8>, bool) {
+    let url = url::Url::parse(url).unwrap();
+    let host = url.socket_addrs(|| None).unwrap()[0];
+    let target = url[url::Position::BeforePath..].to_owned();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
+    let exchange = move || {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        let in_order = stream.read_to_end(&mut bytes).is_ok();
+        (bytes, in_order)
+    };
+    tokio::task::spawn_blocking(exchange).await.unwrap()
 }

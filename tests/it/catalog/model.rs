@@ -137,8 +137,9 @@ async fn take(
             let page: Vec<_> = listed.iter().map(|(n, status)| recording(*n, status)).collect();
             bench.upsert(&page).await;
             let last: BTreeMap<u8, &str> = listed.into_iter().collect();
-            last.into_iter()
-                .for_each(|(n, status)| model.list(n, Status::from_upstream(status).class()));
+            for (n, status) in last {
+                model.list(n, Status::from_upstream(status).class());
+            }
         }
         Step::Claim(wanted) => {
             let refs: Vec<_> = wanted.into_iter().map(of_support).collect();
@@ -163,7 +164,9 @@ async fn take(
                 })
                 .collect();
             catalog.settle(&ends).await.unwrap();
-            ends.iter().for_each(|(claim, _)| model.end(number(claim), ending));
+            for (claim, _) in &ends {
+                model.end(number(claim), ending);
+            }
         }
         Step::Retry(n) => {
             catalog.retry(&[id(n)], None).await.unwrap();

@@ -36,8 +36,8 @@ async fn plan_unwalked(bench: &Bench, reach_rows: u32, recheck_limit: u32) -> Po
 }
 
 /// When recording `n` was created, minus the overlap.
-fn overlap_before(n: u8) -> Option<Timestamp> {
-    Some(available(n).created_at.before(MINUTE * OVERLAP_MINUTES))
+fn overlap_before(n: u8) -> Timestamp {
+    available(n).created_at.before(MINUTE * OVERLAP_MINUTES)
 }
 
 #[tokio::test]
@@ -56,17 +56,17 @@ async fn everything_is_listed_where_nothing_ever_was() {
 async fn a_poll_begins_behind_the_newest_or_the_oldest_unsettled() {
     let bench = Bench::new().await;
     bench.upsert(&[available(30), available(60)]).await;
-    assert_eq!(plan(&bench, 990, 9).await.start_at, overlap_before(60));
+    assert_eq!(plan(&bench, 990, 9).await.start_at, Some(overlap_before(60)));
     bench.upsert(&[recording(20, "ongoing"), recording(40, "paused")]).await;
     assert_eq!(
         plan(&bench, 990, 9).await,
         PollPlan {
-            start_at: overlap_before(20),
+            start_at: Some(overlap_before(20)),
             recheck: Vec::new()
         }
     );
     bench.upsert(&[available(20)]).await;
-    assert_eq!(plan(&bench, 990, 9).await.start_at, overlap_before(40));
+    assert_eq!(plan(&bench, 990, 9).await.start_at, Some(overlap_before(40)));
     let page = [recording(1, "ongoing")].map(|other| Recording { id: id(99), ..other });
     let page = birdkeep::catalog::Page {
         recordings: &page,
@@ -76,7 +76,7 @@ async fn a_poll_begins_behind_the_newest_or_the_oldest_unsettled() {
     bench.catalog.upsert_page(&workspace("sales"), page).await.unwrap();
     assert_eq!(
         plan(&bench, 990, 9).await.start_at,
-        overlap_before(40),
+        Some(overlap_before(40)),
         "another workspace's recording counts"
     );
 }
@@ -96,7 +96,7 @@ async fn a_walk_that_was_cut_short_settles_nothing() {
     bench.catalog.finish_walk(&workspace("support"), &failed).await.unwrap();
     assert_eq!(
         plan_unwalked(&bench, 990, 9).await.start_at,
-        overlap_before(30),
+        Some(overlap_before(30)),
         "what page 2 held may be older"
     );
     let complete = walk(WalkKind::Poll, WalkOutcome::Complete, noon(), noon());
@@ -105,7 +105,7 @@ async fn a_walk_that_was_cut_short_settles_nothing() {
         .finish_walk(&workspace("support"), &complete)
         .await
         .unwrap();
-    assert_eq!(plan_unwalked(&bench, 990, 9).await.start_at, overlap_before(90));
+    assert_eq!(plan_unwalked(&bench, 990, 9).await.start_at, Some(overlap_before(90)));
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_date_in_the_future_moves_nothing() {
     bench.upsert(&[available(60)]).await;
     assert_eq!(
         plan(&bench, 10, 9).await.start_at,
-        overlap_before(60),
+        Some(overlap_before(60)),
         "ten rows do not reach that far"
     );
 }
@@ -156,13 +156,13 @@ async fn a_poll_reaches_back_a_bounded_number_of_rows_and_rechecks_the_rest() {
     bench.upsert(&unsettled).await;
     bench.upsert(&(100..=200).map(available).collect::<Vec<_>>()).await;
     let reached = plan(&bench, 50, 9).await;
-    assert_eq!(reached.start_at, overlap_before(200));
+    assert_eq!(reached.start_at, Some(overlap_before(200)));
     assert_eq!(reached.recheck.len(), 4);
-    assert_eq!(plan(&bench, 1, 9).await.start_at, overlap_before(200));
+    assert_eq!(plan(&bench, 1, 9).await.start_at, Some(overlap_before(200)));
     assert_eq!(
         plan(&bench, 990, 9).await,
         PollPlan {
-            start_at: overlap_before(1),
+            start_at: Some(overlap_before(1)),
             recheck: Vec::new()
         }
     );

@@ -37,6 +37,7 @@ async fn list_number(bench: &Bench, number: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, a line or two for each filter")]
 async fn every_filter_keeps_what_it_says_newest_first() {
     let bench = Bench::new().await;
     bench.archive(1).await;

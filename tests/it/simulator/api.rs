@@ -33,7 +33,9 @@ async fn paging_covers_everything_once_in_any_order() {
             .await;
             workspace.add_many(57, "2024-05-01T00:00:00Z", Duration::from_secs(1));
             // Several with one and the same time: position must not rest on time alone.
-            (0..13).for_each(|_| drop(workspace.add(RecordingSpec::at("2024-05-02T00:00:00Z"))));
+            for _ in 0..13 {
+                workspace.add(RecordingSpec::at("2024-05-02T00:00:00Z"));
+            }
             let (ids, pages) = walk(&bird, "limit=7").await;
             assert_eq!(pages, 10, "{page_order:?} {paging:?}");
             assert_eq!(ids.len(), 70);
@@ -122,8 +124,8 @@ async fn limits_and_tokens_are_held_to() {
 async fn filters_admit_what_they_say() {
     let (bird, workspace) = bird().await;
     let at = |hour: u32| RecordingSpec::at(&format!("2024-05-01T{hour:02}:00:00Z"));
-    let first = workspace.add(at(1).status("ongoing").direction("incoming").from_number("31970000001"));
-    let second = workspace.add(at(2).direction("outgoing").to_number("31970000001"));
+    let first = workspace.add(at(1).status("ongoing").direction("incoming").caller("31970000001"));
+    let second = workspace.add(at(2).direction("outgoing").called("31970000001"));
     let third = workspace.add(at(3).status("failed").direction("outgoing"));
     let member = |id, name| workspace.member(id, name).unwrap().as_str().unwrap().to_owned();
     for (query, expected) in [
@@ -227,7 +229,9 @@ async fn an_item_is_like_the_published_example_and_follows_its_changes() {
     assert!((2000..3000).contains(&item.to_string().len()));
 
     workspace.set_status(id, "absent");
-    workspace.edit(id, |members| drop(members.insert("surprise".to_owned(), json!([1]))));
+    workspace.edit(id, |members| {
+        drop(members.insert("surprise".to_owned(), json!([1])));
+    });
     let item = get_json(&bird, &format!("recordings/{id}")).await;
     assert_eq!(
         (item.get("url"), &item["status"], &item["surprise"]),
@@ -255,7 +259,7 @@ async fn the_seed_decides_everything() {
             ..BirdOptions::default()
         })
         .await;
-        workspace.add_many(5, "2024-05-01T00:00:00Z", Duration::from_secs(60));
+        workspace.add_many(5, "2024-05-01T00:00:00Z", Duration::from_mins(1));
         workspace.add(RecordingSpec::new());
         let ids = workspace.listed();
         let bodies: Vec<_> = ids
@@ -285,7 +289,7 @@ async fn the_clock_is_the_servers_own() {
     let (bird, workspace) = bird_with(options).await;
     let id = workspace.add(RecordingSpec::new());
     let before = bird.now().before(Duration::from_secs(1));
-    bird.advance(Duration::from_secs(3600));
+    bird.advance(Duration::from_hours(1));
     let response = get(&bird, &format!("recordings/{id}")).await;
     let date = response.headers()["date"].to_str().unwrap().to_owned();
     let date = Timestamp::from_http_date(&date).unwrap();

@@ -24,7 +24,7 @@ use super::bird::Bird;
 use super::bird::WorkspaceHandle;
 
 /// How long a run may take before it is killed and the test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A birdkeep installation: binary, configuration, archive directory. Everything is gone when dropped.
 pub struct Archive {
@@ -157,7 +157,7 @@ impl Archive {
     /// Those of `files` that are media, not sidecars.
     pub fn media_files(&self) -> Vec<String> {
         let mut files = self.files();
-        files.retain(|name| !name.ends_with(".json"));
+        files.retain(|name| Path::new(name).extension() != Some("json".as_ref()));
         files
     }
 
@@ -213,9 +213,9 @@ impl Archive {
     fn write_config(&self) {
         let mut toml = String::new();
         for (section, keys) in &self.settings {
-            toml.push_str(&format!("[{section}]\n"));
+            toml.extend(["[", section, "]\n"]);
             for (key, value) in keys {
-                toml.push_str(&format!("{key} = {value}\n"));
+                toml.extend([key, " = ", value, "\n"]);
             }
         }
         let path = self.config_path();

@@ -20,14 +20,14 @@ const FRAME: usize = 144;
 const HEADER: [u8; 4] = [0xff, 0xf3, 0x48, 0xc4];
 /// Where the ancillary bytes of a frame begin; header, side information and the audio of any note end before it.
 const ANCILLARY: usize = 40;
-/// Bytes of an ID3v2 header.
+/// Bytes of an `ID3v2` header.
 const TAG_HEADER: u64 = 10;
 /// Spectral lines of a pentatonic scale; a line is 13.9 Hz wide.
 const SCALE: [u16; 8] = [19, 24, 28, 32, 38, 47, 56, 63];
 /// Frames of one note: a quarter of a second.
 const NOTE_FRAMES: u64 = 7;
 
-/// A body: an ID3v2 tag where the length asks for one, then whole frames.
+/// A body: an `ID3v2` tag where the length asks for one, then whole frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mp3 {
     seed: u64,

@@ -174,14 +174,14 @@ fn item(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {
         return error(404, "NotFound", "no such recording");
     };
     let mut json = Vec::with_capacity(4096);
-    recording.write_json(shared.link(workspace, &recording).as_deref(), &mut json);
+    recording.write_json(shared.link(workspace, &recording).as_ref(), &mut json);
     Reply::new(200, Body::Bytes(json.into())).header("Content-Type", "application/json")
 }
 
 fn media_link(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {
     let recording = shared.world.lock().unwrap().recording(workspace, id);
     match recording.and_then(|recording| shared.link(workspace, &recording)) {
-        Some(link) => Reply::new(307, Body::empty()).header("Location", link),
+        Some(link) => Reply::new(307, Body::empty()).header("Location", link.into_text()),
         None => error(404, "NotFound", "no such recording, or no media"),
     }
 }

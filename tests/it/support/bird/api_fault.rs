@@ -172,7 +172,7 @@ impl ApiAction {
                 body,
             } => {
                 let fallback = error_json("SimulatedFault", "a fault was asked for");
-                let body = body.clone().map_or(fallback, |body| body.into_bytes());
+                let body = body.clone().map_or(fallback, String::into_bytes);
                 let mut reply = Reply::typed(*status, "application/json", body);
                 reply.set_header("Retry-After", retry_after.clone());
                 reply.into()
@@ -224,7 +224,9 @@ impl ApiAction {
             Self::Headers(headers) => reply.headers.extend(headers.iter().cloned()),
             Self::Delay(delay) => reply.pace.before_head = *delay,
             Self::SlowHead(pause) => reply.pace.head_byte = *pause,
-            Self::SlowBody { bytes_per_second } => reply.pace.bytes_per_second = Some(*bytes_per_second),
+            Self::SlowBody { bytes_per_second } => {
+                reply.pace.bytes_per_second = Some(*bytes_per_second);
+            }
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Bodies that are read by offset, so that none has to be held whole, and their ETags.
+//! Bodies that are read by offset, so that none has to be held whole, and their `ETags`.
 //!
 //! Must not know: requests, or which recording a body belongs to.
 
@@ -156,7 +156,7 @@ impl Source {
     }
 }
 
-/// What an object's ETag is made of.
+/// What an object's `ETag` is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Etag {
     /// The MD5 of the body, as for a single upload.
@@ -170,7 +170,7 @@ pub enum Etag {
     None,
 }
 
-/// One stored object: bytes and the ETag they were stored under.
+/// One stored object: bytes and the `ETag` they were stored under.
 #[derive(Debug)]
 pub struct Object {
     source: Source,

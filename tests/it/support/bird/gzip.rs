@@ -115,6 +115,8 @@ fn crc32_after_zeros(crc: u32, mut zeros: u64) -> u32 {
 fn times(matrix: &[u32; 32], vector: u32) -> u32 {
     matrix.iter().enumerate().fold(
         0,
-        |sum, (bit, column)| if vector >> bit & 1 == 1 { sum ^ column } else { sum },
+        |sum, (bit, column)| {
+            if vector >> bit & 1 == 1 { sum ^ column } else { sum }
+        },
     )
 }

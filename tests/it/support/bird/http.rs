@@ -109,7 +109,10 @@ where
     while let Some(request) = read_request(&mut stream, &mut pending).await? {
         let answer = handler(&request);
         answered += 1;
-        let worn_out = rules.requests_per_connection.is_some_and(|most| answered >= most);
+        let worn_out = rules.requests_per_connection.is_some_and(|most| answered >= most)
+            || request
+                .header("connection")
+                .is_some_and(|wish| wish.eq_ignore_ascii_case("close"));
         let head_only = request.method == "HEAD";
         match answer.write(&mut stream, head_only).await? {
             After::KeepAlive if !worn_out => {}
@@ -149,15 +152,12 @@ pub fn percent_decode(text: &str) -> Vec<u8> {
     let mut at = 0;
     while at < bytes.len() {
         let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            decoded.push(byte);
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
         }
     }
     decoded
@@ -168,12 +168,14 @@ pub fn percent_encode(bytes: &[u8], keep_slash: bool) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(bytes.len() + bytes.len() / 4);
     for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
-            encoded.push(char::from(HEX[usize::from(byte & 15)]));
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'/' if keep_slash => encoded.push('/'),
+            _ => {
+                encoded.push('%');
+                encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+                encoded.push(char::from(HEX[usize::from(byte & 15)]));
+            }
         }
     }
     encoded

@@ -29,9 +29,27 @@ pub enum LinkAction {
     Missing,
 }
 
+/// A link as it goes into a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Made by the signer, or from what it made: nothing in it needs an escape in JSON.
+    Signed(String),
+    /// Any text.
+    Other(String),
+}
+
+impl Link {
+    /// The link as text.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Signed(text) | Self::Other(text) => text,
+        }
+    }
+}
+
 impl Shared {
     /// The link that goes with a recording now, faults and all. `None` where there is none.
-    pub fn link(&self, workspace: &str, recording: &Recording) -> Option<String> {
+    pub fn link(&self, workspace: &str, recording: &Recording) -> Option<Link> {
         if !recording.takes_link() {
             return None;
         }
@@ -63,10 +81,10 @@ impl Shared {
                 let link = self.plain_link(workspace, recording);
                 link.replace(&self.media_host, &self.foreign_host)
             }
-            Some(LinkAction::Replaced(text)) => text,
+            Some(LinkAction::Replaced(text)) => return Some(Link::Other(text)),
             Some(LinkAction::Missing) => return None,
         };
-        Some(link)
+        Some(Link::Signed(link))
     }
 
     /// A good link.

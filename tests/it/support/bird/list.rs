@@ -135,7 +135,7 @@ impl Draft {
         });
         let items = page.items.iter().map(|(_, recording)| {
             let mut json = Vec::with_capacity(4096);
-            recording.write_json(shared.link(workspace, recording).as_deref(), &mut json);
+            recording.write_json(shared.link(workspace, recording).as_ref(), &mut json);
             json
         });
         Self {
@@ -167,7 +167,7 @@ impl Draft {
                     after: NOWHERE,
                     offset: 0,
                     ..onward
-                })
+                });
             }
             Endless::EmptyPages => {
                 self.items.clear();

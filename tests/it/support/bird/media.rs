@@ -146,7 +146,7 @@ impl Struck<'_> {
         good_reply(self.shared, self.request, self.object)
     }
 
-    /// What would have been replied had the request not been bound to an ETag.
+    /// What would have been replied had the request not been bound to an `ETag`.
     pub fn without_condition(&self) -> Reply {
         let part = self
             .request

@@ -91,7 +91,7 @@ pub enum MediaAction {
     ChunkedCut(At),
     /// No length; the connection's end is the body's end, there.
     UntilClose(At),
-    /// One bit turned, under the true ETag.
+    /// One bit turned, under the true `ETag`.
     BitFlip(At),
     /// Nothing more comes from there on.
     Stall(At),
@@ -353,7 +353,9 @@ impl MediaAction {
                 let closed_at = *gate.borrow();
                 reply.stop = Some((at.of(length), Stop::Gate(gate, closed_at)));
             }
-            Self::Slow { bytes_per_second } => reply.pace.bytes_per_second = Some(*bytes_per_second),
+            Self::Slow { bytes_per_second } => {
+                reply.pace.bytes_per_second = Some(*bytes_per_second);
+            }
             Self::Delay(delay) => reply.pace.before_head = *delay,
             Self::SlowHead(pause) => reply.pace.head_byte = *pause,
             Self::Headers(headers) => {
@@ -362,7 +364,9 @@ impl MediaAction {
                 }
             }
             Self::HeaderFlood { bytes } => reply.headers.push(("X-Flood".to_owned(), "x".repeat(*bytes))),
-            Self::ContinueFlood { count } => reply.preamble = "HTTP/1.1 100 Continue\r\n\r\n".repeat(*count).into(),
+            Self::ContinueFlood { count } => {
+                reply.preamble = "HTTP/1.1 100 Continue\r\n\r\n".repeat(*count).into();
+            }
             _ => {}
         }
         reply

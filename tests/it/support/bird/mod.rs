@@ -23,6 +23,7 @@ mod reply;
 mod sign;
 mod time;
 mod token;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl Default for BirdOptions {
     fn default() -> Self {
         Self {
             seed: 1,
-            url_life: Duration::from_secs(600),
+            url_life: Duration::from_mins(10),
             clock_offset_seconds: 0,
             page_order: PageOrder::default(),
             paging: Paging::default(),

@@ -110,7 +110,9 @@ impl Bird {
     pub async fn wait_until_within(&self, patience: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
         let mut changes = self.shared.seen.changes.subscribe();
         // Slept on the server's runtime: the caller's clock may stand still.
-        let Some(runtime) = &self.runtime else { return false };
+        let Some(runtime) = &self.runtime else {
+            return false;
+        };
         let mut over = runtime.spawn(tokio::time::sleep(patience));
         let holds = loop {
             if condition(self) {

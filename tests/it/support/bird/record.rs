@@ -3,6 +3,7 @@
 //! Must not know: lists, links, requests.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use birdkeep::domain::clock::Timestamp;
@@ -18,6 +19,7 @@ use super::super::random::hash;
 use super::body::Etag;
 use super::body::Object;
 use super::body::Source;
+use super::link::Link;
 use super::time::iso_milliseconds;
 
 /// What a recording is to be. What is not said follows from the server's seed, the same each time.
@@ -86,14 +88,14 @@ impl RecordingSpec {
 
     /// The calling number, digits only.
     #[must_use]
-    pub fn from_number(mut self, digits: &str) -> Self {
+    pub fn caller(mut self, digits: &str) -> Self {
         self.from = Some(digits.to_owned());
         self
     }
 
     /// The called number, digits only.
     #[must_use]
-    pub fn to_number(mut self, digits: &str) -> Self {
+    pub fn called(mut self, digits: &str) -> Self {
         self.to = Some(digits.to_owned());
         self
     }
@@ -119,7 +121,7 @@ impl RecordingSpec {
         self
     }
 
-    /// What the media's ETag is made of.
+    /// What the media's `ETag` is made of.
     #[must_use]
     pub const fn etag(mut self, etag: Etag) -> Self {
         self.etag = etag;
@@ -176,7 +178,7 @@ impl RecordingSpec {
             listed: true,
             object: Some(Arc::new(Object::new(source, self.etag))),
             etag: self.etag,
-            rendered: String::new(),
+            rendered: OnceLock::new(),
         };
         recording.changed();
         recording
@@ -252,7 +254,7 @@ pub struct Recording {
     pub object: Option<Arc<Object>>,
     pub etag: Etag,
     /// The JSON without a link, ready but for its closing brace.
-    rendered: String,
+    rendered: OnceLock<String>,
 }
 
 impl Recording {
@@ -261,9 +263,7 @@ impl Recording {
         if let Some(at) = self.text("createdAt").and_then(|text| text.parse().ok()) {
             self.created_at = at;
         }
-        let mut rendered = Value::Object(self.members.clone()).to_string();
-        rendered.pop();
-        self.rendered = rendered;
+        self.rendered = OnceLock::new();
     }
 
     /// A member that is a text.
@@ -293,15 +293,29 @@ impl Recording {
     }
 
     /// Writes its JSON, with a link where one is given.
-    pub fn write_json(&self, link: Option<&str>, out: &mut Vec<u8>) {
+    pub fn write_json(&self, link: Option<&Link>, out: &mut Vec<u8>) {
         if let Some(raw) = &self.raw {
             out.extend_from_slice(raw);
             return;
         }
-        out.extend_from_slice(self.rendered.as_bytes());
-        if let Some(link) = link {
-            out.extend_from_slice(b",\"url\":");
-            out.extend_from_slice(Value::from(link).to_string().as_bytes());
+        let rendered = self.rendered.get_or_init(|| {
+            let mut rendered = Value::Object(self.members.clone()).to_string();
+            rendered.pop();
+            rendered
+        });
+        out.extend_from_slice(rendered.as_bytes());
+        match link {
+            // Needs no escapes, and looking for them is what most of a page's time would go to.
+            Some(Link::Signed(url)) => {
+                out.extend_from_slice(b",\"url\":\"");
+                out.extend_from_slice(url.as_bytes());
+                out.push(b'"');
+            }
+            Some(Link::Other(text)) => {
+                out.extend_from_slice(b",\"url\":");
+                out.extend_from_slice(Value::from(text.as_str()).to_string().as_bytes());
+            }
+            None => {}
         }
         out.push(b'}');
     }

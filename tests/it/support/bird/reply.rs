@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::body::Body;
-
-const CHUNK_BYTES: usize = 64 * 1024;
+use super::write::BodyWriter;
+use super::write::wait_for_hang_up;
 
 /// What happens to the connection once an answer is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,110 +259,9 @@ impl Reply {
         writer.run().await
     }
 
-    fn is_chunked(&self) -> bool {
+    /// Whether the body goes out in chunks.
+    pub fn is_chunked(&self) -> bool {
         self.framing == Framing::Chunked || (self.framing == Framing::Exact && self.body.len_bytes().is_none())
-    }
-}
-
-/// Sends a body after what is already waiting, in as few writes as its pace allows.
-struct BodyWriter<'a> {
-    stream: &'a mut TcpStream,
-    reply: &'a Reply,
-    waiting: Vec<u8>,
-    sent_bytes: u64,
-}
-
-impl BodyWriter<'_> {
-    async fn run(&mut self) -> io::Result<After> {
-        if let Some((at_bytes, stop)) = &self.reply.stop {
-            self.send_until(Some(*at_bytes)).await?;
-            self.flush().await?;
-            match stop {
-                Stop::Close => return Ok(After::Close),
-                Stop::Reset => return Ok(After::Reset),
-                Stop::Stall => return wait_for_hang_up(self.stream).await,
-                Stop::Gate(gate, closed_at) => {
-                    let mut gate = gate.clone();
-                    tokio::select! {
-                        opened = gate.wait_for(|number| number > closed_at) => {
-                            if opened.is_err() {
-                                return Ok(After::Close);
-                            }
-                        }
-                        gone = wait_for_hang_up(self.stream) => return gone,
-                    }
-                }
-            }
-        }
-        self.send_until(None).await?;
-        if self.reply.is_chunked() {
-            self.waiting.extend_from_slice(b"0\r\n\r\n");
-        }
-        self.flush().await?;
-        let honest = matches!(self.reply.framing, Framing::Exact | Framing::Chunked);
-        Ok(if honest && !self.reply.close {
-            After::KeepAlive
-        } else {
-            After::Close
-        })
-    }
-
-    async fn send_until(&mut self, end: Option<u64>) -> io::Result<()> {
-        let step = match self.reply.pace.bytes_per_second {
-            Some(rate) => usize::try_from((rate / 20).max(1))
-                .unwrap_or(CHUNK_BYTES)
-                .min(CHUNK_BYTES),
-            None => CHUNK_BYTES,
-        };
-        let mut buffer = vec![0; step];
-        loop {
-            let left = end.map_or(u64::MAX, |end| end.saturating_sub(self.sent_bytes));
-            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(step);
-            let read = self.reply.body.read(self.sent_bytes, &mut buffer[..wanted]);
-            if read == 0 {
-                return Ok(());
-            }
-            self.send(&buffer[..read]).await?;
-        }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let chunked = self.reply.is_chunked();
-        if chunked {
-            self.waiting
-                .extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-        }
-        self.waiting.extend_from_slice(bytes);
-        if chunked {
-            self.waiting.extend_from_slice(b"\r\n");
-        }
-        self.sent_bytes += bytes.len() as u64;
-        if let Some(rate) = self.reply.pace.bytes_per_second {
-            self.flush().await?;
-            sleep(Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate.max(1))).await;
-        } else if self.waiting.len() >= CHUNK_BYTES {
-            self.flush().await?;
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.waiting).await?;
-        self.waiting.clear();
-        Ok(())
-    }
-}
-
-async fn wait_for_hang_up(stream: &TcpStream) -> io::Result<After> {
-    let mut scrap = [0; 1024];
-    loop {
-        stream.readable().await?;
-        match stream.try_read(&mut scrap) {
-            Ok(0) => return Ok(After::Close),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

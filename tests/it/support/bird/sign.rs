@@ -163,10 +163,10 @@ impl Signer {
                 )
             })
             .collect();
-        let canonical_headers: String = signed_headers
-            .split(';')
-            .map(|name| format!("{name}:{}\n", request.header(name).unwrap_or("").trim()))
-            .collect();
+        let mut canonical_headers = String::new();
+        for name in signed_headers.split(';') {
+            canonical_headers.extend([name, ":", request.header(name).unwrap_or("").trim(), "\n"]);
+        }
         let canonical = format!(
             "{}\n{}\n{}\n{canonical_headers}\n{signed_headers}\nUNSIGNED-PAYLOAD",
             request.method,

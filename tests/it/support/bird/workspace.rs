@@ -110,7 +110,7 @@ impl WorkspaceHandle {
     pub fn replace_media(&self, id: RecordingId, body: impl Into<Bytes>) {
         let source = Source::Bytes(body.into());
         self.change(id, |recording| {
-            recording.object = Some(Arc::new(Object::new(source, recording.etag)))
+            recording.object = Some(Arc::new(Object::new(source, recording.etag)));
         });
     }
 

@@ -1,37 +1,34 @@
-//! Claims what is due, has it fetched, and writes down how each claim ended.
+//! A run of the queue: one loop that claims, waits, and writes down.
 //!
-//! The catalog is the queue: no list of work lives here beyond what is in flight. Claims are never more than there
-//! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
+//! Must not know: how a recording is fetched, what an operator reads of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::sync::watch;
 use tokio::task::Id;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use super::Queue;
+use super::QueueError;
+use super::Stop;
+use super::Until;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
 use crate::domain::backoff::jittered;
 use crate::domain::backoff::retry_delay;
-use crate::domain::clock::SharedClock;
 use crate::domain::explain::chain;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::recording::Format;
-use crate::domain::report::DrainReport;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
 use crate::fetcher::FetchError;
 use crate::fetcher::FetchJob;
-use crate::fetcher::Fetcher;
+use crate::fetcher::Window;
 
 /// Endings written in one transaction at most.
 const BATCH: usize = 64;
@@ -57,108 +54,11 @@ const LONGEST_LOCAL_REST: Duration = Duration::from_secs(30);
 /// How long a pass that ends keeps trying to write what it stored.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// How the queue works.
-#[derive(Debug, Clone)]
-pub struct QueueOptions {
-    /// Downloads at once.
-    pub concurrency: usize,
-    /// Attempts after which a recording is given up, and only tried again slowly.
-    pub max_attempts: u32,
-}
+/// Claims of one workspace without a link at hand, from which on links are fetched for many at once.
+const BACKLOG_CLAIMS: usize = 4;
 
-/// The queue came to an end it was not asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum QueueError {
-    /// The catalog cannot be used.
-    #[error("cannot use the catalog")]
-    Catalog(#[source] CatalogError),
-    /// In a pass that ends: the disk does not take what is fetched.
-    #[error("stopped: {0}")]
-    Local(String),
-}
-
-/// When a run of the queue ends by itself.
-#[derive(Clone)]
-pub enum Until {
-    /// When asked to stop.
-    Stopped,
-    /// Also when this token is cancelled (all walks of the pass are over) and nothing is due now.
-    Drained(CancellationToken),
-}
-
-/// Ends a run from outside, gently or not.
-#[derive(Clone)]
-pub struct Stop {
-    /// Claim nothing more; finish what is in flight.
-    pub soft: CancellationToken,
-    /// Break off what is in flight.
-    pub hard: CancellationToken,
-}
-
-/// Fetches what is due.
-pub struct Queue {
-    catalog: Catalog,
-    fetcher: Arc<Fetcher>,
-    clock: SharedClock,
-    options: QueueOptions,
-    workspaces: Vec<WorkspaceName>,
-    due_hint: Arc<Notify>,
-    progress: watch::Sender<DrainReport>,
-}
-
-impl Queue {
-    /// A queue over these workspaces. `due_hint` says that something may be due; losing it costs [`TICK`] at most.
-    #[must_use]
-    pub fn new(
-        catalog: Catalog,
-        fetcher: Arc<Fetcher>,
-        clock: SharedClock,
-        options: QueueOptions,
-        workspaces: Vec<WorkspaceName>,
-        due_hint: Arc<Notify>,
-    ) -> Self {
-        Self {
-            catalog,
-            fetcher,
-            clock,
-            options,
-            workspaces,
-            due_hint,
-            progress: watch::Sender::default(),
-        }
-    }
-
-    /// What was done so far, as it is done.
-    #[must_use]
-    pub fn progress(&self) -> watch::Receiver<DrainReport> {
-        self.progress.subscribe()
-    }
-
-    /// Claims, fetches and writes down until `until`, then ends with nothing in flight and nothing unwritten.
-    ///
-    /// # Errors
-    /// The catalog cannot be used, or, in a run that ends by itself, the disk.
-    pub async fn run(&self, until: Until, stop: &Stop) -> Result<DrainReport, QueueError> {
-        let now = Instant::now();
-        let mut run = Run {
-            queue: self,
-            in_flight: JoinSet::new(),
-            claims: HashMap::new(),
-            endings: Vec::new(),
-            endings_due: None,
-            may_be_due: true,
-            look_again: now,
-            last_claim: None,
-            resting: HashMap::new(),
-            local_fault: None,
-            unwritten_since: None,
-            until,
-            stop,
-        };
-        run.drive().await?;
-        Ok(*self.progress.borrow())
-    }
-}
+/// How many recordings' links are fetched at once: as many as a page of the listing holds.
+const BACKLOG_ROWS: u32 = 99;
 
 /// A disk that does not take bodies, or a catalog that takes no writes, for now.
 struct LocalFault {
@@ -168,7 +68,7 @@ struct LocalFault {
 }
 
 /// A run of the queue.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     queue: &'a Queue,
     in_flight: JoinSet<Result<StoredObject, FetchError>>,
     claims: HashMap<Id, Claim>,
@@ -184,8 +84,28 @@ struct Run<'a> {
     stop: &'a Stop,
 }
 
-impl Run<'_> {
-    async fn drive(&mut self) -> Result<(), QueueError> {
+impl<'a> Run<'a> {
+    /// A run that has not begun.
+    pub fn new(queue: &'a Queue, until: Until, stop: &'a Stop) -> Self {
+        Self {
+            queue,
+            in_flight: JoinSet::new(),
+            claims: HashMap::new(),
+            endings: Vec::new(),
+            endings_due: None,
+            may_be_due: true,
+            look_again: Instant::now(),
+            last_claim: None,
+            resting: HashMap::new(),
+            local_fault: None,
+            unwritten_since: None,
+            until,
+            stop,
+        }
+    }
+
+    /// Runs to its end: nothing in flight, nothing unwritten.
+    pub async fn drive(&mut self) -> Result<(), QueueError> {
         loop {
             self.write_endings().await?;
             self.look_at_fault().await;
@@ -309,20 +229,57 @@ impl Run<'_> {
             }
         }
         let claimed = claims.len();
+        let windows = self.backlog_windows(&claims, &tickets).await;
         for claim in claims {
+            let ticket = tickets.remove(&claim.recording);
             let job = FetchJob {
+                backlog: windows
+                    .get(&claim.recording.workspace)
+                    .copied()
+                    .filter(|_| ticket.is_none()),
                 recording: claim.recording.clone(),
                 created_at: claim.created_at,
                 format: Format::from_upstream(&claim.format),
                 duration_seconds: claim.duration_seconds,
                 metadata: claim.metadata.clone(),
-                ticket: tickets.remove(&claim.recording),
+                ticket,
             };
             let (fetcher, hard) = (Arc::clone(&queue.fetcher), self.stop.hard.clone());
             let task = self.in_flight.spawn(async move { fetcher.fetch(job, &hard).await });
             self.claims.insert(task.id(), claim);
         }
         Ok(claimed)
+    }
+
+    /// For each workspace of which many claims have no link at hand: when the recordings that are claimed and the next
+    /// that are due were created, so that the links of many can be fetched by one request.
+    async fn backlog_windows<T>(
+        &self,
+        claims: &[Claim],
+        tickets: &HashMap<RecordingRef, T>,
+    ) -> HashMap<WorkspaceName, Window> {
+        let mut lacking: HashMap<&WorkspaceName, Vec<&Claim>> = HashMap::new();
+        for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
+            lacking.entry(&claim.recording.workspace).or_default().push(claim);
+        }
+        let mut windows = HashMap::new();
+        for (workspace, claims) in lacking.into_iter().filter(|(_, claims)| claims.len() >= BACKLOG_CLAIMS) {
+            let created = claims.iter().map(|claim| claim.created_at);
+            let (Some(from), Some(until)) = (created.clone().min(), created.max()) else {
+                continue;
+            };
+            let rows = BACKLOG_ROWS.saturating_sub(u32::try_from(claims.len()).unwrap_or(BACKLOG_ROWS));
+            // Only a saving: without it, links are asked for one by one.
+            let horizon = self.queue.catalog.due_horizon(workspace, rows).await.ok().flatten();
+            windows.insert(
+                workspace.clone(),
+                Window {
+                    from,
+                    until: horizon.map_or(until, |at| at.max(until)),
+                },
+            );
+        }
+        windows
     }
 
     fn take_ending(&mut self, done: Result<(Id, Result<StoredObject, FetchError>), JoinError>) {
@@ -463,45 +420,5 @@ impl Run<'_> {
                 fault.look_at = Instant::now() + fault.rest;
             }
         }
-    }
-}
-
-impl Queue {
-    /// Counts and logs an ending that is on stable storage.
-    fn tell(&self, claim: &Claim, end: &ClaimEnd) {
-        let (workspace, id) = (&claim.recording.workspace, &claim.recording.id);
-        match end {
-            ClaimEnd::Completed(object) => tracing::info!(
-                workspace.name = %workspace, recording.id = %id, path = %object.key, size_bytes = object.size_bytes,
-                remark = object.remark, "archived"
-            ),
-            ClaimEnd::Failed {
-                reason,
-                attempts,
-                spent: true,
-                ..
-            } => tracing::error!(
-                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason,
-                "given up for now; tried again once a day while upstream lists it"
-            ),
-            ClaimEnd::Failed { reason, attempts, .. } => tracing::warn!(
-                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason, "not archived yet"
-            ),
-            ClaimEnd::Gone { reason, .. } => tracing::warn!(
-                workspace.name = %workspace, recording.id = %id, error = %reason, "upstream has no media"
-            ),
-            ClaimEnd::Released { reason, .. } => tracing::debug!(
-                workspace.name = %workspace, recording.id = %id, error = reason, "claim given back"
-            ),
-        }
-        self.progress.send_modify(|report| match end {
-            ClaimEnd::Completed(object) => {
-                report.archived += 1;
-                report.archived_bytes += object.size_bytes;
-            }
-            ClaimEnd::Failed { .. } => report.failed += 1,
-            ClaimEnd::Gone { .. } => report.gone += 1,
-            ClaimEnd::Released { .. } => report.released += 1,
-        });
     }
 }

@@ -1,0 +1,454 @@
+//! One recording's fetch, request by request, from a link to a whole body that was found good.
+//!
+//! Must not know: other recordings, when to try again later.
+
+use std::time::Duration;
+
+use reqwest::Response;
+use reqwest::StatusCode;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::FetchError;
+use super::FetchJob;
+use super::Fetcher;
+use super::FetcherOptions;
+use super::check;
+use super::check::Announced;
+use super::check::Verdict;
+use super::media::Ask;
+use super::media::NoBody;
+use super::reply;
+use super::reply::Refusal;
+use crate::api::ApiErrorKind;
+use crate::api::Ticket;
+use crate::domain::key::StoreKey;
+use crate::domain::recording::StatusClass;
+use crate::domain::report::StoredObject;
+use crate::domain::state::FailureKind;
+use crate::http::retry;
+use crate::store::BodyPlan;
+use crate::store::SealedBody;
+use crate::store::SidecarNote;
+use crate::store::StagedBody;
+
+/// Links that may run out under one fetch before it gives up for now.
+const MOST_RENEWALS: u32 = 4;
+
+/// How often, in bytes, a body is checked against the disk's reserve while it comes.
+const RESERVE_STEP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What one request for a body came to, when it did not come to its end.
+enum Setback {
+    /// The link ran out.
+    LinkRanOut(String),
+    /// The link is fine and the body is withheld.
+    Withheld(String),
+    /// It broke off; worth another request now.
+    BrokeOff(String),
+    /// Nothing more to try now.
+    Final(FetchError),
+}
+
+/// A body on its way.
+struct Body {
+    staged: StagedBody,
+    announced: Announced,
+}
+
+/// A whole body that was found good.
+struct Whole {
+    sealed: SealedBody,
+    announced: Announced,
+    remark: Option<String>,
+}
+
+/// One recording's fetch, from link to stored object.
+pub(super) struct Fetch<'a> {
+    fetcher: &'a Fetcher,
+    job: &'a FetchJob,
+    deadline: Instant,
+    stop: &'a CancellationToken,
+    ticket: Option<Ticket>,
+    minted: bool,
+    body: Option<Body>,
+    size_confirmed: bool,
+}
+
+impl<'a> Fetch<'a> {
+    /// A fetch that has not begun.
+    pub fn new(fetcher: &'a Fetcher, job: &'a FetchJob, stop: &'a CancellationToken) -> Self {
+        Self {
+            fetcher,
+            deadline: Instant::now() + fetcher.options.total_timeout,
+            stop,
+            ticket: job.ticket.clone(),
+            minted: false,
+            body: None,
+            size_confirmed: false,
+            job,
+        }
+    }
+
+    /// Fetches to the final name. Not cancel-safe.
+    pub async fn run(mut self, key: &StoreKey) -> Result<StoredObject, FetchError> {
+        let mut renewals = 0;
+        let mut waits = retry::waits();
+        loop {
+            let setback = match self.advance().await {
+                Ok(Some(whole)) => {
+                    if self.stop.is_cancelled() {
+                        return Err(FetchError::new(FailureKind::Stopped, "stopped before storing"));
+                    }
+                    let Whole {
+                        sealed,
+                        announced,
+                        remark,
+                    } = whole;
+                    return Ok(sealed.publish(key, self.note(&announced, remark)).await?);
+                }
+                Ok(None) => continue,
+                Err(setback) => setback,
+            };
+            match setback {
+                Setback::Final(error) => return Err(error),
+                Setback::LinkRanOut(why) => {
+                    renewals += 1;
+                    if renewals > MOST_RENEWALS {
+                        return Err(FetchError::new(FailureKind::NoLink, why));
+                    }
+                    self.ticket = None;
+                }
+                // With a link minted for this fetch, the answer is final for now; with an older one it may be stale.
+                Setback::Withheld(why) if self.minted => return Err(FetchError::transient(why)),
+                Setback::Withheld(_) => self.ticket = None,
+                Setback::BrokeOff(why) => match waits.next() {
+                    Some(wait) if Instant::now() + wait < self.deadline => {
+                        tracing::debug!(recording.id = %self.job.recording.id, error = %why, "body will be asked for again");
+                        self.stoppable(tokio::time::sleep(wait)).await?;
+                    }
+                    _ => return Err(FetchError::transient(why)),
+                },
+            }
+        }
+    }
+
+    fn note(&self, announced: &Announced, remark: Option<String>) -> SidecarNote {
+        SidecarNote {
+            recording: self.job.recording.clone(),
+            metadata: self.job.metadata.clone(),
+            content_type: announced.content_type.clone(),
+            etag: announced.etag.clone(),
+            remark,
+        }
+    }
+
+    /// One request, and what comes of it: a whole body, more to do, or a setback.
+    async fn advance(&mut self) -> Result<Option<Whole>, Setback> {
+        let ticket = self.live_ticket().await?;
+        let ask = self.body.as_ref().map(Body::ask).unwrap_or_default();
+        let opened = self.stoppable(self.fetcher.media.open(&ticket, &ask)).await;
+        match opened.map_err(Setback::Final)? {
+            Ok(response) => self.receive(response, &ask).await?,
+            Err(no_body) => self.read_refusal(no_body)?,
+        }
+        self.conclude().await
+    }
+
+    async fn conclude(&mut self) -> Result<Option<Whole>, Setback> {
+        let Some(mut body) = self.body.take() else {
+            return Ok(None);
+        };
+        let facts = body
+            .staged
+            .facts()
+            .await
+            .map_err(|error| Setback::Final(error.into()))?;
+        let job = self.job;
+        match check::judge(
+            &facts,
+            &body.announced,
+            job.format,
+            job.duration_seconds,
+            self.size_confirmed,
+        ) {
+            Verdict::Good(remark) => {
+                let sealed = body.staged.seal().await.map_err(|error| Setback::Final(error.into()))?;
+                Ok(Some(Whole {
+                    sealed,
+                    announced: body.announced,
+                    remark,
+                }))
+            }
+            Verdict::AskForMore(why) => {
+                tracing::debug!(recording.id = %job.recording.id, "{why}; asking whether there is more");
+                self.body = Some(body);
+                Ok(None)
+            }
+            Verdict::Bad(why) => Err(Setback::Final(FetchError::transient(why))),
+        }
+    }
+
+    async fn live_ticket(&mut self) -> Result<Ticket, Setback> {
+        let (api, margin) = (&self.fetcher.api, self.fetcher.options.expiry_margin);
+        let at_hand = self
+            .ticket
+            .take()
+            .filter(|ticket| ticket.is_fresh(api.clock(), margin))
+            .or_else(|| api.tickets().take(&self.job.recording, api.clock(), margin));
+        let ticket = match at_hand {
+            Some(ticket) => ticket,
+            None => self.mint().await.map_err(Setback::Final)?,
+        };
+        self.ticket = Some(ticket.clone());
+        Ok(ticket)
+    }
+
+    /// Asks the API for the recording, and so for a fresh link.
+    async fn mint(&mut self) -> Result<Ticket, FetchError> {
+        let workspace = self
+            .fetcher
+            .workspaces
+            .get(&self.job.recording.workspace)
+            .ok_or_else(|| FetchError::new(FailureKind::WorkspaceDenied, "the workspace is not configured"))?;
+        if let (Some(window), false) = (self.job.backlog, self.minted) {
+            let margin = self.fetcher.options.expiry_margin;
+            let link = self
+                .fetcher
+                .refills
+                .link(workspace, &self.job.recording, window, margin);
+            if let Some(ticket) = self.stoppable(link).await? {
+                return Ok(ticket);
+            }
+        }
+        self.minted = true;
+        let listed = match self.stoppable(workspace.recording(self.job.recording.id)).await? {
+            Ok(listed) => listed,
+            Err(error) => {
+                let kind = match error.kind {
+                    ApiErrorKind::Denied => FailureKind::WorkspaceDenied,
+                    ApiErrorKind::NotFound => FailureKind::Gone,
+                    ApiErrorKind::Malformed | ApiErrorKind::Refused => FailureKind::Transient,
+                    ApiErrorKind::RateLimited(_) | ApiErrorKind::Unavailable => FailureKind::NoLink,
+                };
+                return Err(FetchError::new(kind, format!("asked for a fresh link: {error}")));
+            }
+        };
+        let status = &listed.recording.status;
+        match status.class() {
+            StatusClass::NoMedia => Err(FetchError::new(
+                FailureKind::Gone,
+                format!("upstream has no media: its status is {}", status.as_str()),
+            )),
+            StatusClass::Pending => Err(FetchError::new(
+                FailureKind::NoLink,
+                format!("upstream took it back: its status is {}", status.as_str()),
+            )),
+            StatusClass::Available => listed
+                .ticket
+                .ok_or_else(|| FetchError::transient("upstream calls it available but gives no usable link")),
+        }
+    }
+
+    fn read_refusal(&mut self, no_body: NoBody) -> Result<(), Setback> {
+        let refusal = match no_body {
+            NoBody::Broken(why) => return Err(Setback::BrokeOff(why)),
+            NoBody::NotAllowed(why) => return Err(Setback::Final(FetchError::transient(why))),
+            NoBody::Refused(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::Expired(why) => Err(Setback::LinkRanOut(why)),
+            Refusal::Withheld(why) => Err(Setback::Withheld(why)),
+            Refusal::Busy(why) => Err(Setback::BrokeOff(why)),
+            Refusal::Odd(why) => Err(Setback::Final(FetchError::transient(why))),
+            Refusal::Changed => {
+                self.body = None;
+                Err(Setback::BrokeOff("the object changed while it was fetched".to_owned()))
+            }
+            Refusal::OutOfRange(total) => {
+                let at_hand = self.body.as_ref().map(|body| body.staged.received_bytes());
+                if at_hand.is_some() && at_hand == total {
+                    self.size_confirmed = true;
+                    return Ok(());
+                }
+                self.body = None;
+                Err(Setback::BrokeOff(
+                    "the object is shorter than what was fetched of it".to_owned(),
+                ))
+            }
+        }
+    }
+
+    /// Takes a 200 or 206 and its bytes.
+    async fn receive(&mut self, response: Response, ask: &Ask) -> Result<(), Setback> {
+        if ask.from_byte > 0 && response.status() == StatusCode::PARTIAL_CONTENT {
+            self.take_up(&response, ask)?;
+        } else if response.status() == StatusCode::PARTIAL_CONTENT {
+            return Err(Setback::Final(FetchError::transient(
+                "the media host sent a part where the whole was asked for",
+            )));
+        } else {
+            let had_whole = self
+                .body
+                .take()
+                .is_some_and(|body| body.announced.size_bytes == Some(body.staged.received_bytes()));
+            if had_whole {
+                return Err(Setback::Final(FetchError::transient(
+                    "the body ends inside an MP3 frame, and the media host does not say whether there is more",
+                )));
+            }
+            self.begin(&response).await.map_err(Setback::Final)?;
+        }
+        self.read_body(response).await
+    }
+
+    /// Goes on with the body at hand, if the part that comes fits it to the byte.
+    fn take_up(&mut self, response: &Response, ask: &Ask) -> Result<(), Setback> {
+        let part = reply::part_to_the_end(response.headers());
+        let same_object = Announced::read(response.headers(), response.version())
+            .is_ok_and(|announced| ask.if_match.is_none() || announced.etag == ask.if_match);
+        match (part, self.body.as_mut()) {
+            (Some((first, total)), Some(body)) if first == ask.from_byte && same_object => {
+                body.announced.size_bytes = Some(total);
+                Ok(())
+            }
+            _ => {
+                self.body = None;
+                Err(Setback::BrokeOff(
+                    "the part that came does not fit what was asked for".to_owned(),
+                ))
+            }
+        }
+    }
+
+    async fn begin(&mut self, response: &Response) -> Result<(), FetchError> {
+        let announced = Announced::read(response.headers(), response.version()).map_err(FetchError::transient)?;
+        let max_bytes = self.fetcher.options.max_bytes;
+        if let Some(size_bytes) = announced.size_bytes {
+            if size_bytes > max_bytes {
+                return Err(FetchError::transient(format!(
+                    "the body is {size_bytes} bytes long, more than download.max_bytes ({max_bytes})"
+                )));
+            }
+            self.fetcher.store.reserve(size_bytes).await?;
+        }
+        let plan = BodyPlan {
+            format: self.job.format,
+            want_md5: announced.md5.is_some(),
+            max_bytes,
+        };
+        self.body = Some(Body {
+            staged: self.fetcher.store.begin(plan).await?,
+            announced,
+        });
+        Ok(())
+    }
+
+    async fn read_body(&mut self, mut response: Response) -> Result<(), Setback> {
+        let options = &self.fetcher.options;
+        let Some(mut body) = self.body.take() else {
+            return Ok(());
+        };
+        let mut reserved_at = body.staged.received_bytes();
+        let mut rate = RateFloor::new(options, body.staged.received_bytes());
+        loop {
+            let next = self
+                .stoppable(self.fetcher.media.next(&mut response))
+                .await
+                .map_err(Setback::Final)?;
+            let chunk = match next {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(why) => return Err(self.keep_for_resume(body, why)),
+            };
+            body.staged
+                .write(chunk)
+                .await
+                .map_err(|error| Setback::Final(error.into()))?;
+            let received = body.staged.received_bytes();
+            if received - reserved_at >= RESERVE_STEP_BYTES {
+                reserved_at = received;
+                let reserve = self.fetcher.store.reserve(RESERVE_STEP_BYTES).await;
+                reserve.map_err(|error| Setback::Final(error.into()))?;
+            }
+            if let Err(why) = rate.check(received) {
+                return Err(self.keep_for_resume(body, why));
+            }
+            if Instant::now() >= self.deadline {
+                return Err(Setback::Final(FetchError::transient(format!(
+                    "not complete within {:?} (download.total_timeout)",
+                    options.total_timeout
+                ))));
+            }
+        }
+        let received = body.staged.received_bytes();
+        if body.announced.size_bytes.is_some_and(|announced| received < announced) {
+            return Err(self.keep_for_resume(body, "the body ended early".to_owned()));
+        }
+        self.body = Some(body);
+        Ok(())
+    }
+
+    /// Keeps what came of a body that broke off, if the rest can be asked for safely.
+    fn keep_for_resume(&mut self, body: Body, why: String) -> Setback {
+        if body.announced.strong_etag().is_some() && body.staged.received_bytes() > 0 {
+            self.body = Some(body);
+        }
+        Setback::BrokeOff(why)
+    }
+
+    async fn stoppable<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(FetchError::new(FailureKind::Stopped, "stopped")),
+            done = work => Ok(done),
+        }
+    }
+}
+
+impl Body {
+    fn ask(&self) -> Ask {
+        Ask {
+            from_byte: self.staged.received_bytes(),
+            if_match: self.announced.strong_etag().map(str::to_owned),
+            only_first: false,
+        }
+    }
+}
+
+/// Breaks off bodies that trickle: slower than the least rate over a whole stall timeout.
+struct RateFloor {
+    window: Duration,
+    least_bytes: u64,
+    began: Instant,
+    had_bytes: u64,
+}
+
+impl RateFloor {
+    fn new(options: &FetcherOptions, had_bytes: u64) -> Self {
+        Self {
+            window: options.stall_timeout,
+            least_bytes: options
+                .min_rate_bytes_per_second
+                .saturating_mul(options.stall_timeout.as_secs().max(1)),
+            began: Instant::now(),
+            had_bytes,
+        }
+    }
+
+    fn check(&mut self, received: u64) -> Result<(), String> {
+        if self.began.elapsed() < self.window {
+            return Ok(());
+        }
+        let came = received.saturating_sub(self.had_bytes);
+        if came < self.least_bytes {
+            return Err(format!(
+                "only {came} bytes came within {:?} (download.min_rate)",
+                self.window
+            ));
+        }
+        self.began = Instant::now();
+        self.had_bytes = received;
+        Ok(())
+    }
+}

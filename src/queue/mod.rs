@@ -1,0 +1,149 @@
+//! Claims what is due, has it fetched, and writes down how each claim ended.
+//!
+//! The catalog is the queue: no list of work lives here beyond what is in flight. Claims are never more than there
+//! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
+
+mod run;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::run::Run;
+use crate::catalog::Catalog;
+use crate::catalog::CatalogError;
+use crate::catalog::Claim;
+use crate::catalog::ClaimEnd;
+use crate::domain::clock::SharedClock;
+use crate::domain::ids::WorkspaceName;
+use crate::domain::report::DrainReport;
+use crate::fetcher::Fetcher;
+
+/// How the queue works.
+#[derive(Debug, Clone)]
+pub struct QueueOptions {
+    /// Downloads at once.
+    pub concurrency: usize,
+    /// Attempts after which a recording is given up, and only tried again slowly.
+    pub max_attempts: u32,
+}
+
+/// The queue came to an end it was not asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The catalog cannot be used.
+    #[error("cannot use the catalog")]
+    Catalog(#[source] CatalogError),
+    /// In a pass that ends: the disk does not take what is fetched.
+    #[error("stopped: {0}")]
+    Local(String),
+}
+
+/// When a run of the queue ends by itself.
+#[derive(Clone)]
+pub enum Until {
+    /// When asked to stop.
+    Stopped,
+    /// Also when this token is cancelled (all walks of the pass are over) and nothing is due now.
+    Drained(CancellationToken),
+}
+
+/// Ends a run from outside, gently or not.
+#[derive(Clone)]
+pub struct Stop {
+    /// Claim nothing more; finish what is in flight.
+    pub soft: CancellationToken,
+    /// Break off what is in flight.
+    pub hard: CancellationToken,
+}
+
+/// Fetches what is due.
+pub struct Queue {
+    catalog: Catalog,
+    fetcher: Arc<Fetcher>,
+    clock: SharedClock,
+    options: QueueOptions,
+    workspaces: Vec<WorkspaceName>,
+    due_hint: Arc<Notify>,
+    progress: watch::Sender<DrainReport>,
+}
+
+impl Queue {
+    /// A queue over these workspaces. `due_hint` says that something may be due; losing it costs a couple of seconds.
+    #[must_use]
+    pub fn new(
+        catalog: Catalog,
+        fetcher: Arc<Fetcher>,
+        clock: SharedClock,
+        options: QueueOptions,
+        workspaces: Vec<WorkspaceName>,
+        due_hint: Arc<Notify>,
+    ) -> Self {
+        Self {
+            catalog,
+            fetcher,
+            clock,
+            options,
+            workspaces,
+            due_hint,
+            progress: watch::Sender::default(),
+        }
+    }
+
+    /// What was done so far, as it is done.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<DrainReport> {
+        self.progress.subscribe()
+    }
+
+    /// Claims, fetches and writes down until `until`, then ends with nothing in flight and nothing unwritten.
+    ///
+    /// # Errors
+    /// The catalog cannot be used, or, in a run that ends by itself, the disk.
+    pub async fn run(&self, until: Until, stop: &Stop) -> Result<DrainReport, QueueError> {
+        Run::new(self, until, stop).drive().await?;
+        Ok(*self.progress.borrow())
+    }
+}
+
+impl Queue {
+    /// Counts and logs an ending that is on stable storage.
+    fn tell(&self, claim: &Claim, end: &ClaimEnd) {
+        let (workspace, id) = (&claim.recording.workspace, &claim.recording.id);
+        match end {
+            ClaimEnd::Completed(object) => tracing::info!(
+                workspace.name = %workspace, recording.id = %id, path = %object.key, size_bytes = object.size_bytes,
+                remark = object.remark, "archived"
+            ),
+            ClaimEnd::Failed {
+                reason,
+                attempts,
+                spent: true,
+                ..
+            } => tracing::error!(
+                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason,
+                "given up for now; tried again once a day while upstream lists it"
+            ),
+            ClaimEnd::Failed { reason, attempts, .. } => tracing::warn!(
+                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason, "not archived yet"
+            ),
+            ClaimEnd::Gone { reason, .. } => tracing::warn!(
+                workspace.name = %workspace, recording.id = %id, error = %reason, "upstream has no media"
+            ),
+            ClaimEnd::Released { reason, .. } => tracing::debug!(
+                workspace.name = %workspace, recording.id = %id, error = reason, "claim given back"
+            ),
+        }
+        self.progress.send_modify(|report| match end {
+            ClaimEnd::Completed(object) => {
+                report.archived += 1;
+                report.archived_bytes += object.size_bytes;
+            }
+            ClaimEnd::Failed { .. } => report.failed += 1,
+            ClaimEnd::Gone { .. } => report.gone += 1,
+            ClaimEnd::Released { .. } => report.released += 1,
+        });
+    }
+}
