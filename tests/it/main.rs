@@ -2,7 +2,9 @@
 
 mod catalog;
 mod config;
+mod downloading;
 mod layers;
+mod listing;
 mod simulator;
 mod store;
 mod support;
