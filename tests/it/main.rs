@@ -9,7 +9,9 @@
 
 mod catalog;
 mod config;
+mod downloading;
 mod layers;
+mod listing;
 mod simulator;
 mod store;
 mod support;
