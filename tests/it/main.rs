@@ -4,5 +4,7 @@ mod catalog;
 mod config;
 mod layers;
 mod simulator;
+mod stopping;
 mod store;
 mod support;
+mod surviving;
