@@ -13,5 +13,7 @@ mod downloading;
 mod layers;
 mod listing;
 mod simulator;
+mod stopping;
 mod store;
 mod support;
+mod surviving;
