@@ -253,8 +253,9 @@ impl Lister {
         }
     }
 
-    /// One page into the catalog, in one transaction, its links into the book before that: whoever finds a recording
-    /// due finds its link too.
+    /// One page into the catalog, in one transaction. Its links are at hand before that, so that whoever finds a
+    /// recording due finds its link too, and are offered after it, so that whoever is offered a link finds its
+    /// recording due.
     async fn keep_page(
         &self,
         api: &WorkspaceApi,
@@ -263,8 +264,8 @@ impl Lister {
         touch_before: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut recordings = Vec::with_capacity(page.items.len());
-        let mut set_aside = Vec::new();
-        let mut offered = Vec::new();
+        let (mut set_aside, mut held) = (Vec::new(), Vec::new());
+        let (tickets, clock) = (api.shared().tickets(), api.shared().clock());
         pass.listed += page.items.len() as u64;
         for item in page.items {
             match item {
@@ -279,10 +280,8 @@ impl Lister {
                             workspace: api.name().clone(),
                             id: recording.id,
                         };
-                        api.shared()
-                            .tickets()
-                            .put(of, ticket, pass.lane(), api.shared().clock());
-                        offered.push(recording.id);
+                        tickets.hold(of.clone(), ticket, pass.lane(), clock);
+                        held.push(of);
                     }
                     recordings.push(recording);
                 }
@@ -297,19 +296,16 @@ impl Lister {
             touch_before,
         };
         let outcome = self.catalog.upsert_page(api.name(), upsert).await;
-        let claimable: HashSet<RecordingId> = outcome
-            .as_ref()
-            .map(|outcome| outcome.claimable.iter().copied().collect())
-            .unwrap_or_default();
-        for id in offered.into_iter().filter(|id| !claimable.contains(id)) {
-            api.shared().tickets().discard(&RecordingRef {
-                workspace: api.name().clone(),
-                id,
-            });
+        let claimable: HashSet<RecordingId> = outcome.iter().flat_map(|outcome| &outcome.claimable).copied().collect();
+        for of in held {
+            if claimable.contains(&of.id) {
+                tickets.offer(&of);
+            } else {
+                tickets.discard(&of);
+            }
         }
-        let outcome = outcome?;
-        pass.counts += outcome.counts;
-        if !outcome.claimable.is_empty() {
+        pass.counts += outcome?.counts;
+        if !claimable.is_empty() {
             self.due_hint.notify_one();
         }
         Ok(())

@@ -45,30 +45,40 @@ struct Held {
 }
 
 impl TicketBook {
-    /// Keeps a ticket that just arrived, in place of an earlier one for the same recording.
-    pub fn put(&self, recording: RecordingRef, ticket: Ticket, lane: Lane, clock: &UpstreamClock) {
+    /// Keeps a ticket that just arrived, in place of an earlier one for the same recording. It can be taken by name;
+    /// it is not among the next ones before it is offered.
+    pub fn hold(&self, recording: RecordingRef, ticket: Ticket, lane: Lane, clock: &UpstreamClock) {
         let mut held = self.lock();
         held.remove(&recording);
         held.sequence += 1;
         let deadline = (Instant::now() + ticket.life_left(clock), held.sequence);
-        held.lanes[lane as usize].insert(deadline, recording.clone());
         held.by_recording.insert(recording, (lane, deadline, ticket));
-        if held.lanes[lane as usize].len() > LANE_TICKETS
-            && let Some((_, last)) = held.lanes[lane as usize].pop_last()
+    }
+
+    /// Puts a held ticket among the next ones, where it has not been taken meanwhile.
+    pub fn offer(&self, recording: &RecordingRef) {
+        let mut held = self.lock();
+        let Some((lane, deadline, _)) = held.by_recording.get(recording) else {
+            return;
+        };
+        let (lane, deadline) = (*lane as usize, *deadline);
+        held.lanes[lane].insert(deadline, recording.clone());
+        if held.lanes[lane].len() > LANE_TICKETS
+            && let Some((_, last)) = held.lanes[lane].pop_last()
         {
             held.by_recording.remove(&last);
         }
+    }
+
+    /// Lets go of a ticket that nobody needs.
+    pub fn discard(&self, recording: &RecordingRef) {
+        self.lock().remove(recording);
     }
 
     /// Takes the ticket of a recording, if there is one with enough life left to begin.
     pub fn take(&self, recording: &RecordingRef, clock: &UpstreamClock, margin: Duration) -> Option<Ticket> {
         let ticket = self.lock().remove(recording)?;
         ticket.is_fresh(clock, margin).then_some(ticket)
-    }
-
-    /// Lets go of a ticket that nobody needs.
-    pub fn discard(&self, recording: &RecordingRef) {
-        self.lock().remove(recording);
     }
 
     /// Takes the tickets that should be used next: lane by lane, earliest deadline first. Tickets with too little
@@ -150,13 +160,28 @@ mod tests {
         .unwrap()
     }
 
+    fn put(book: &TicketBook, n: u16, seconds: u16, lane: Lane, clock: &UpstreamClock) {
+        book.hold(recording(n), ticket(seconds), lane, clock);
+        book.offer(&recording(n));
+    }
+
+    #[test]
+    fn a_held_ticket_can_be_taken_by_name_and_is_not_handed_out_before_it_is_offered() {
+        let (book, clock) = (TicketBook::default(), clock());
+        book.hold(recording(1), ticket(600), Lane::Fresh, &clock);
+        assert!(book.take_next(9, &clock, Duration::ZERO).is_empty());
+        assert!(book.take(&recording(1), &clock, Duration::ZERO).is_some());
+        book.offer(&recording(1));
+        assert!(book.is_empty() && book.take_next(9, &clock, Duration::ZERO).is_empty());
+    }
+
     #[test]
     fn fresh_before_backlog_and_earliest_deadline_first() {
         let (book, clock) = (TicketBook::default(), clock());
-        book.put(recording(1), ticket(100), Lane::Backlog, &clock);
-        book.put(recording(2), ticket(600), Lane::Fresh, &clock);
-        book.put(recording(3), ticket(300), Lane::Fresh, &clock);
-        book.put(recording(4), ticket(1), Lane::Fresh, &clock);
+        put(&book, 1, 100, Lane::Backlog, &clock);
+        put(&book, 2, 600, Lane::Fresh, &clock);
+        put(&book, 3, 300, Lane::Fresh, &clock);
+        put(&book, 4, 1, Lane::Fresh, &clock);
         let order: Vec<_> = book
             .take_next(9, &clock, Duration::from_secs(20))
             .into_iter()
@@ -173,9 +198,9 @@ mod tests {
     #[test]
     fn a_full_lane_lets_go_of_what_lives_longest_and_spares_the_other() {
         let (book, clock) = (TicketBook::default(), clock());
-        book.put(recording(9_999), ticket(600), Lane::Fresh, &clock);
+        put(&book, 9_999, 600, Lane::Fresh, &clock);
         for n in 0..3_000 {
-            book.put(recording(n), ticket(100 + n / 10), Lane::Backlog, &clock);
+            put(&book, n, 100 + n / 10, Lane::Backlog, &clock);
         }
         assert_eq!(book.len(), LANE_TICKETS + 1);
         assert!(book.take(&recording(0), &clock, Duration::ZERO).is_some());

@@ -182,6 +182,14 @@ impl Fetcher {
         Ok(self.store.ready().await?)
     }
 
+    /// Whether the disk has room above its reserve. Cheaper than [`Fetcher::ready`]: nothing is written.
+    ///
+    /// # Errors
+    /// Says how much is missing.
+    pub async fn has_room(&self) -> Result<(), FetchError> {
+        Ok(self.store.reserve(0).await?)
+    }
+
     /// Fetches one recording to its final name, or adopts the file a crash left there.
     ///
     /// Returns within the total timeout. `stop` ends it at the next chunk; storing, once begun, is finished. Not

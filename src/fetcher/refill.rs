@@ -65,7 +65,8 @@ impl Refills {
                     workspace: recording.workspace.clone(),
                     id: listed.recording.id,
                 };
-                tickets.put(of, ticket, Lane::Backlog, clock);
+                tickets.hold(of.clone(), ticket, Lane::Backlog, clock);
+                tickets.offer(&of);
             }
         }
         let ticket = tickets.take(recording, clock, margin);

@@ -184,6 +184,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.last_claim = Some(now);
+        if let Err(error) = self.queue.fetcher.has_room().await {
+            self.begin_local_fault(error.reason);
+            return Ok(());
+        }
         let free = self.free_places();
         match self.claim_up_to(free).await {
             Ok(claimed) if claimed < free => {
