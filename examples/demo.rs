@@ -3,7 +3,10 @@
 //! The Bird is the simulator that the tests use; the archiver is the real one, from its configuration file to the files
 //! it leaves behind. At the end every file is compared with what the simulator sent.
 
-#![expect(clippy::unwrap_used, reason = "a poisoned lock means that the demo has panicked already")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a poisoned lock means that the demo has panicked already"
+)]
 
 #[path = "../tests/it/support/mod.rs"]
 mod support;

@@ -50,12 +50,15 @@ struct WirePage<'a> {
 /// # Errors
 /// `Malformed`: it is not JSON, not of the documented shape, or its token cannot be one.
 pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
-    let page: WirePage<'_> = serde_json::from_slice(body).map_err(|error| {
+    let malformed = |error: &dyn std::fmt::Display| {
         ApiError::malformed(format!(
             "the page is not as documented: {error}; it begins {}",
             head(body)
         ))
-    })?;
+    };
+    // The parser skips members it does not look for without asking whether they are text at all.
+    let text = std::str::from_utf8(body).map_err(|error| malformed(&error))?;
+    let page: WirePage<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     if page.results.len() > MOST_ITEMS {
         return Err(ApiError::malformed(format!(
             "the page holds {} items",
@@ -323,6 +326,7 @@ mod tests {
                 .unwrap_or_else(|| panic!("{bad}"));
             assert_eq!(error.kind, ApiErrorKind::Malformed);
         }
+        assert!(parse_page(b"{\"results\":[],\"note\":\"\xff\"}", Instant::now()).is_err());
         let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
         assert!(page(&[], &long).is_err());
     }

@@ -84,15 +84,11 @@ impl App {
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         life.ready("running");
 
-        let walks = async {
-            walks
-                .await
-                .inspect(|()| life.stop())
-                .map_err(|error| part_died("scheduler", &error))
-        };
-        let fetches = async { end_of(fetches, life).await };
+        let both = async { tokio::join!(stop_after(walks, life), end_of(fetches, life)) };
         let ended = tokio::select! {
-            (walks, fetches) = async { tokio::join!(stop_after(walks, life), fetches) } => walks.and(fetches.map(drop)),
+            (walks, fetches) = both => walks
+                .map_err(|error| part_died("scheduler", &error))
+                .and(fetches.map(drop)),
             () = overdue(life) => Err(anyhow!("what was in flight did not end within {LAST_WAIT:?} of the hard stop")),
         };
         told.abort();

@@ -16,7 +16,7 @@ use super::open::Catalog;
 use super::open::commit;
 use super::rows::Columns;
 use super::rows::ids_parameter;
-use super::rows::keys_parameter;
+use super::rows::rows_parameter;
 use super::rows::workspace_name;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
@@ -182,26 +182,25 @@ impl Catalog {
             return Ok(Vec::new());
         }
         let mut claims = HashMap::with_capacity(chosen.len());
-        for (state, claim) in self.read_claims(connection, &keys_parameter(&chosen)).await? {
-            if let Some(next) = after(Some(state), Event::Claimed) {
-                claims.insert(claim.seq, (next, claim));
+        for (state, claim) in self.read_claims(connection, &rows_parameter(&chosen)).await? {
+            if after(Some(state), Event::Claimed) == Some(State::Claimed) {
+                claims.insert(claim.seq, claim);
             }
         }
-        let mut taken = Vec::with_capacity(claims.len());
-        for (next, claim) in chosen.iter().filter_map(|seq| claims.remove(seq)) {
-            let next = next.as_str();
-            sqlx::query!(
-                "-- catalog.claim
-                UPDATE recordings SET claimed_from = state, state = ?2, claimed_by = ?3 WHERE seq = ?1",
-                claim.seq,
-                next,
-                self.run_id
-            )
-            .execute(&mut *connection)
-            .await
-            .map_err(CatalogError::sql(OPERATION))?;
-            taken.push(claim);
-        }
+        let taken: Vec<Claim> = chosen.iter().filter_map(|seq| claims.remove(seq)).collect();
+        let seqs = rows_parameter(&taken.iter().map(|claim| claim.seq).collect::<Vec<_>>());
+        let state = State::Claimed.as_str();
+        sqlx::query!(
+            "-- catalog.claim
+            UPDATE recordings SET claimed_from = state, state = ?2, claimed_by = ?3
+            WHERE seq IN (SELECT value FROM json_each(?1))",
+            seqs,
+            state,
+            self.run_id
+        )
+        .execute(&mut *connection)
+        .await
+        .map_err(CatalogError::sql(OPERATION))?;
         Ok(taken)
     }
 

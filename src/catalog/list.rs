@@ -253,3 +253,47 @@ impl ListedRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::preflight::MIGRATIONS;
+    use super::*;
+    use sqlx::AssertSqlSafe;
+    use sqlx::Connection as _;
+    use sqlx::Row as _;
+    use sqlx::sqlite::SqliteConnection;
+
+    #[tokio::test]
+    async fn every_list_reads_an_index_in_order_and_sorts_nothing() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        MIGRATIONS.run(&mut connection).await.unwrap();
+        let (one, other) = ("one".parse().unwrap(), "other".parse().unwrap());
+        let now = Timestamp::from_microseconds(0).unwrap();
+        for workspaces in [vec![], vec![one], vec!["one".parse().unwrap(), other]] {
+            let filter = ListFilter {
+                workspaces,
+                states: vec![State::Due, State::GivenUp],
+                statuses: vec!["available".to_owned()],
+                directions: vec!["incoming".to_owned()],
+                number: Some("12345".to_owned()),
+                since: Some(now),
+                until: Some(now),
+            };
+            let bare = ListFilter {
+                workspaces: filter.workspaces.clone(),
+                ..ListFilter::default()
+            };
+            let cursor = ListCursor { created_at: 0, seq: 1 };
+            for query in [list_query(&filter, Some(cursor), 9), list_query(&bare, None, 9)] {
+                let text = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+                let plan = sqlx::query(AssertSqlSafe(text))
+                    .fetch_all(&mut connection)
+                    .await
+                    .unwrap();
+                let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+                assert!(steps[0].contains(" r USING INDEX recordings_by_"), "{steps:?}");
+                assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{steps:?}");
+            }
+        }
+    }
+}

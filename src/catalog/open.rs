@@ -230,6 +230,8 @@ async fn connect_writer(path: &Path) -> Result<SqlitePool, CatalogError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // A page's rows then come over without its thread and ours waking each other in between.
+        .row_buffer_size(128)
         // A backfill then folds its log in every 16 MiB, and gives back what a long reader made it grow beyond 64 MiB.
         .pragma("wal_autocheckpoint", "4096")
         .pragma("journal_size_limit", "67108864");
@@ -318,4 +320,59 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), CatalogError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::SystemClock;
+
+    async fn catalog(dir: &tempfile::TempDir) -> Catalog {
+        let options = CatalogOptions {
+            path: dir.path().join("catalog.sqlite"),
+            archive_id: "a".to_owned(),
+            recordings_exist: false,
+            group_readable: false,
+            clock: Arc::new(SystemClock),
+            run_id: 1,
+        };
+        Catalog::open(options).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_writer_is_durable_and_checks_references() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = catalog(&dir).await;
+        for (pragma, expected) in [
+            ("PRAGMA synchronous", 2),
+            ("PRAGMA foreign_keys", 1),
+            ("PRAGMA busy_timeout", 10_000),
+            ("PRAGMA user_version", known_schema()),
+        ] {
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(&catalog.writer).await.unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
+        assert_eq!(catalog.writer.options().get_max_connections(), 1);
+        let write = sqlx::query("DELETE FROM archive").execute(catalog.read_pool()).await;
+        assert!(write.is_err(), "the read side can write");
+    }
+
+    #[tokio::test]
+    async fn the_writer_recovers_when_sqlite_ends_a_transaction_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = catalog(&dir).await;
+        let mut tx = catalog.begin("test").await.unwrap();
+        // What a full disk does: the transaction is over, and sqlx is not told.
+        sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();
+        assert!(tx.commit().await.is_err());
+        catalog.retry_all(None).await.unwrap();
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(version_of("3.51.3").unwrap() >= OLDEST_SQLITE);
+        assert!(version_of("3.100.0").unwrap() >= OLDEST_SQLITE);
+        assert!(version_of("3.51.2").unwrap() < OLDEST_SQLITE);
+        assert_eq!(version_of("3.51"), None);
+    }
 }

@@ -10,9 +10,9 @@ use super::open::commit;
 use super::rows::Columns;
 use super::rows::names_parameter;
 use super::rows::not_before_column;
-use super::settle::Unfinished;
+use super::settle::Held;
+use super::settle::UnfinishedRow;
 use super::settle::end_unfinished;
-use super::settle::released;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::recording::Status;
@@ -39,23 +39,17 @@ impl Catalog {
         .fetch_all(&mut *tx)
         .await
         .map_err(CatalogError::sql(OPERATION))?;
-        let mut reclaimed = 0;
+        let mut given_back = Vec::with_capacity(rows.len());
         for row in rows {
             let listed = Status::from_upstream(&row.status).class();
-            let event = released(row.seq, &row.claimed_from, listed)?;
-            let Some(state) = after(Some(State::Claimed), event) else {
-                continue;
-            };
-            let end = Unfinished {
-                state,
-                reason: None,
-                attempts: None,
-                not_before: None,
-            };
-            reclaimed += u64::from(end_unfinished(&mut tx, row.seq, row.claimed_by, &end, OPERATION).await?);
+            let from = Columns::of_recording(row.seq).state("claimed_from", &row.claimed_from)?;
+            if let Some(state) = after(Some(State::Claimed), Held { listed, from }.released()) {
+                given_back.push(UnfinishedRow::given_back(row.seq, row.claimed_by, state.as_str()));
+            }
         }
+        end_unfinished(&mut tx, &given_back, OPERATION).await?;
         commit(tx, OPERATION).await?;
-        Ok(reclaimed)
+        Ok(u64::try_from(given_back.len()).unwrap_or(u64::MAX))
     }
 
     /// Makes recordings due now that are told to wait until more than `longest` after `now`: a clock that was wrong

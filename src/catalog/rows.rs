@@ -85,23 +85,23 @@ pub(super) fn count_column(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Recording ids as one parameter: a JSON array of their bytes in hex, for `json_each` and `unhex`.
+/// A recording id's bytes in hex, for `unhex`.
+pub(super) fn hex(id: &RecordingId) -> String {
+    format!("{:032x}", u128::from_be_bytes(*id.as_bytes()))
+}
+
+/// Many values as one parameter: a JSON array, for `json_each`.
+pub(super) fn rows_parameter<T: serde::Serialize>(rows: &[T]) -> String {
+    // Text and numbers always have a JSON form. Had they none, the empty text would fail the statement.
+    serde_json::to_string(rows).unwrap_or_default()
+}
+
+/// Recording ids as one parameter, for `json_each` and `unhex`.
 pub(super) fn ids_parameter<'a>(ids: impl IntoIterator<Item = &'a RecordingId>) -> String {
-    let quoted: Vec<String> = ids
-        .into_iter()
-        .map(|id| format!("\"{:032x}\"", u128::from_be_bytes(*id.as_bytes())))
-        .collect();
-    format!("[{}]", quoted.join(","))
+    rows_parameter(&ids.into_iter().map(hex).collect::<Vec<_>>())
 }
 
-/// Row keys as one parameter: a JSON array, for `json_each`.
-pub(super) fn keys_parameter(keys: &[i64]) -> String {
-    let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
-    format!("[{}]", keys.join(","))
-}
-
-/// Workspace names as one parameter: a JSON array, for `json_each`. Their alphabet needs no escapes.
+/// Workspace names as one parameter, for `json_each`.
 pub(super) fn names_parameter(names: &[WorkspaceName]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    format!("[{}]", quoted.join(","))
+    rows_parameter(&names.iter().map(WorkspaceName::as_str).collect::<Vec<_>>())
 }

@@ -2,6 +2,8 @@
 //!
 //! Must not know: why a claim ended the way it did.
 
+use std::collections::HashMap;
+
 use sqlx::SqliteConnection;
 
 use super::claims::Claim;
@@ -11,6 +13,7 @@ use super::open::commit;
 use super::rows::Columns;
 use super::rows::count_column;
 use super::rows::not_before_column;
+use super::rows::rows_parameter;
 use crate::domain::clock::Timestamp;
 use crate::domain::recording::Status;
 use crate::domain::recording::StatusClass;
@@ -59,14 +62,6 @@ pub enum ClaimEnd {
     },
 }
 
-/// What is written where no body was stored. What is `None` stays.
-pub(super) struct Unfinished<'a> {
-    pub(super) state: State,
-    pub(super) reason: Option<&'a str>,
-    pub(super) attempts: Option<u32>,
-    pub(super) not_before: Option<Timestamp>,
-}
-
 impl Catalog {
     /// Ends claims, all of them or, on an error, none.
     ///
@@ -77,132 +72,222 @@ impl Catalog {
         if ends.is_empty() {
             return Ok(());
         }
+        let seqs = rows_parameter(&ends.iter().map(|(claim, _)| claim.seq).collect::<Vec<_>>());
+        let (mut completed, mut unfinished) = (Vec::new(), Vec::new());
         let mut tx = self.begin(OPERATION).await?;
+        let mut all_held = held(&mut tx, &seqs, self.run_id).await?;
         for (claim, end) in ends {
-            let held = settle_one(&mut tx, claim, end).await?;
-            if !held {
-                return Err(CatalogError::LostClaim {
+            let state = all_held
+                .remove(&claim.seq)
+                .filter(|_| claim.run_id == self.run_id)
+                .and_then(|held| after(Some(State::Claimed), held.event(end)))
+                .ok_or_else(|| CatalogError::LostClaim {
                     recording: claim.recording.clone(),
-                });
+                })?
+                .as_str();
+            match end {
+                ClaimEnd::Completed(object) => completed.push(CompletedRow::new(claim, state, object)),
+                _ => unfinished.push(UnfinishedRow::new(claim, state, end)),
             }
         }
+        complete(&mut tx, &completed).await?;
+        end_unfinished(&mut tx, &unfinished, OPERATION).await?;
         commit(tx, OPERATION).await
     }
 }
 
-/// Returns whether the claim was still held.
-async fn settle_one(connection: &mut SqliteConnection, claim: &Claim, end: &ClaimEnd) -> Result<bool, CatalogError> {
-    let Some(row) = sqlx::query!(
-        r#"-- catalog.claimed_row
-        SELECT status AS "status!: String", claimed_from AS "claimed_from!: String"
-        FROM recordings WHERE seq = ?1 AND state = 'claimed' AND claimed_by = ?2"#,
-        claim.seq,
-        claim.run_id
-    )
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?
-    else {
-        return Ok(false);
-    };
-    let listed = Status::from_upstream(&row.status).class();
-    let event = match end {
-        ClaimEnd::Completed(_) => Event::Completed,
-        ClaimEnd::Failed { spent, .. } => Event::Failed { spent: *spent, listed },
-        ClaimEnd::Gone { .. } => Event::FoundGone,
-        ClaimEnd::Released { .. } => released(claim.seq, &row.claimed_from, listed)?,
-    };
-    let Some(state) = after(Some(State::Claimed), event) else {
-        return Ok(false);
-    };
-    let unfinished = |reason, attempts, not_before| Unfinished {
-        state,
-        reason,
-        attempts,
-        not_before,
-    };
-    let unfinished = match end {
-        ClaimEnd::Completed(object) => return complete(connection, claim, state, object).await,
-        ClaimEnd::Failed {
-            reason,
-            attempts,
-            not_before,
-            ..
+/// What the end of a claim depends on.
+pub(super) struct Held {
+    /// The status it was last listed with, maybe after it was claimed.
+    pub(super) listed: StatusClass,
+    /// The state it was claimed from.
+    pub(super) from: State,
+}
+
+impl Held {
+    fn event(&self, end: &ClaimEnd) -> Event {
+        match end {
+            ClaimEnd::Completed(_) => Event::Completed,
+            ClaimEnd::Failed { spent, .. } => Event::Failed {
+                spent: *spent,
+                listed: self.listed,
+            },
+            ClaimEnd::Gone { .. } => Event::FoundGone,
+            ClaimEnd::Released { .. } => self.released(),
         }
-        | ClaimEnd::Gone {
-            reason,
-            attempts,
-            not_before,
-        } => unfinished(Some(reason.as_str()), Some(*attempts), Some(*not_before)),
-        ClaimEnd::Released { reason, not_before } => unfinished(reason.as_deref(), None, *not_before),
-    };
-    end_unfinished(connection, claim.seq, claim.run_id, &unfinished, OPERATION).await
+    }
+
+    /// The event of a claim given back: its attempts were spent before if it was claimed from `given_up`.
+    pub(super) fn released(&self) -> Event {
+        Event::Released {
+            spent: self.from == State::GivenUp,
+            listed: self.listed,
+        }
+    }
 }
 
-/// The event of a claim given back: its attempts were spent before if it was claimed from `given_up`.
-pub(super) fn released(seq: i64, claimed_from: &str, listed: StatusClass) -> Result<Event, CatalogError> {
-    let from = Columns::of_recording(seq).state("claimed_from", claimed_from)?;
-    Ok(Event::Released {
-        spent: from == State::GivenUp,
-        listed,
-    })
+/// Those of the given rows that this run holds.
+async fn held(connection: &mut SqliteConnection, seqs: &str, run_id: i64) -> Result<HashMap<i64, Held>, CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.held
+        SELECT r.seq AS "seq!: i64", r.status AS "status!: String", r.claimed_from AS "claimed_from!: String"
+        FROM json_each(?1) AS wanted
+        CROSS JOIN recordings AS r ON r.seq = wanted.value
+        WHERE r.state = 'claimed' AND r.claimed_by = ?2"#,
+        seqs,
+        run_id
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    rows.into_iter()
+        .map(|row| {
+            let listed = Status::from_upstream(&row.status).class();
+            let from = Columns::of_recording(row.seq).state("claimed_from", &row.claimed_from)?;
+            Ok((row.seq, Held { listed, from }))
+        })
+        .collect()
 }
 
-async fn complete(
-    connection: &mut SqliteConnection,
-    claim: &Claim,
-    state: State,
-    object: &StoredObject,
-) -> Result<bool, CatalogError> {
-    let (state, path, size_bytes) = (state.as_str(), object.key.to_string(), count_column(object.size_bytes));
-    let (sha256, archived_at) = (object.sha256.0.as_slice(), object.archived_at.as_microseconds());
+#[derive(serde::Serialize)]
+struct CompletedRow<'a> {
+    seq: i64,
+    claimed_by: i64,
+    state: &'static str,
+    path: String,
+    size_bytes: i64,
+    sha256: String,
+    content_type: Option<&'a str>,
+    etag: Option<&'a str>,
+    archived_at: i64,
+    remark: Option<&'a str>,
+}
+
+impl<'a> CompletedRow<'a> {
+    fn new(claim: &Claim, state: &'static str, object: &'a StoredObject) -> Self {
+        Self {
+            seq: claim.seq,
+            claimed_by: claim.run_id,
+            state,
+            path: object.key.to_string(),
+            size_bytes: count_column(object.size_bytes),
+            sha256: object.sha256.to_string(),
+            content_type: object.content_type.as_deref(),
+            etag: object.etag.as_deref(),
+            archived_at: object.archived_at.as_microseconds(),
+            remark: object.remark.as_deref(),
+        }
+    }
+}
+
+async fn complete(connection: &mut SqliteConnection, rows: &[CompletedRow<'_>]) -> Result<(), CatalogError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let parameter = rows_parameter(rows);
     let done = sqlx::query!(
         "-- catalog.complete
         UPDATE recordings
-        SET state = ?3, claimed_by = NULL, claimed_from = NULL, last_error = NULL, not_before = 0, path = ?4,
-            size_bytes = ?5, sha256 = ?6, content_type = ?7, etag = ?8, archived_at = ?9, remark = ?10
-        WHERE seq = ?1 AND state = 'claimed' AND claimed_by = ?2",
-        claim.seq,
-        claim.run_id,
-        state,
-        path,
-        size_bytes,
-        sha256,
-        object.content_type,
-        object.etag,
-        archived_at,
-        object.remark
+        SET state = ended.value ->> 'state', claimed_by = NULL, claimed_from = NULL, last_error = NULL, not_before = 0,
+            path = ended.value ->> 'path', size_bytes = ended.value ->> 'size_bytes',
+            sha256 = unhex(ended.value ->> 'sha256'), content_type = ended.value ->> 'content_type',
+            etag = ended.value ->> 'etag', archived_at = ended.value ->> 'archived_at',
+            remark = ended.value ->> 'remark'
+        FROM json_each(?1) AS ended
+        WHERE recordings.seq = ended.value ->> 'seq' AND recordings.state = 'claimed'
+            AND recordings.claimed_by = ended.value ->> 'claimed_by'",
+        parameter
     )
     .execute(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
-    Ok(done.rows_affected() == 1)
+    all_ended(done.rows_affected(), rows.len(), OPERATION)
 }
 
-/// Ends a claim of the run `run_id` without a body. Returns whether it was held.
+/// What is written where no body was stored. What is `None` stays.
+#[derive(serde::Serialize)]
+pub(super) struct UnfinishedRow<'a> {
+    seq: i64,
+    claimed_by: i64,
+    state: &'static str,
+    reason: Option<&'a str>,
+    attempts: Option<u32>,
+    not_before: Option<i64>,
+}
+
+impl<'a> UnfinishedRow<'a> {
+    /// A claim given back without a word.
+    pub(super) const fn given_back(seq: i64, claimed_by: i64, state: &'static str) -> Self {
+        Self {
+            seq,
+            claimed_by,
+            state,
+            reason: None,
+            attempts: None,
+            not_before: None,
+        }
+    }
+
+    fn new(claim: &Claim, state: &'static str, end: &'a ClaimEnd) -> Self {
+        let (reason, attempts, not_before) = match end {
+            ClaimEnd::Completed(_) => (None, None, None),
+            ClaimEnd::Failed {
+                reason,
+                attempts,
+                not_before,
+                ..
+            }
+            | ClaimEnd::Gone {
+                reason,
+                attempts,
+                not_before,
+            } => (Some(reason.as_str()), Some(*attempts), Some(*not_before)),
+            ClaimEnd::Released { reason, not_before } => (reason.as_deref(), None, *not_before),
+        };
+        Self {
+            reason,
+            attempts,
+            not_before: not_before.map(not_before_column),
+            ..Self::given_back(claim.seq, claim.run_id, state)
+        }
+    }
+}
+
+/// Ends claims without a body.
 pub(super) async fn end_unfinished(
     connection: &mut SqliteConnection,
-    seq: i64,
-    run_id: i64,
-    end: &Unfinished<'_>,
+    rows: &[UnfinishedRow<'_>],
     operation: &'static str,
-) -> Result<bool, CatalogError> {
-    let (state, not_before) = (end.state.as_str(), end.not_before.map(not_before_column));
+) -> Result<(), CatalogError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let parameter = rows_parameter(rows);
     let done = sqlx::query!(
         "-- catalog.end_unfinished
         UPDATE recordings
-        SET state = ?3, claimed_by = NULL, claimed_from = NULL, last_error = coalesce(?4, last_error),
-            attempts = coalesce(?5, attempts), not_before = coalesce(?6, not_before)
-        WHERE seq = ?1 AND state = 'claimed' AND claimed_by = ?2",
-        seq,
-        run_id,
-        state,
-        end.reason,
-        end.attempts,
-        not_before
+        SET state = ended.value ->> 'state', claimed_by = NULL, claimed_from = NULL,
+            last_error = coalesce(ended.value ->> 'reason', last_error),
+            attempts = coalesce(ended.value ->> 'attempts', attempts),
+            not_before = coalesce(ended.value ->> 'not_before', not_before)
+        FROM json_each(?1) AS ended
+        WHERE recordings.seq = ended.value ->> 'seq' AND recordings.state = 'claimed'
+            AND recordings.claimed_by = ended.value ->> 'claimed_by'",
+        parameter
     )
     .execute(connection)
     .await
     .map_err(CatalogError::sql(operation))?;
-    Ok(done.rows_affected() == 1)
+    all_ended(done.rows_affected(), rows.len(), operation)
+}
+
+/// Each row was seen to be held in this very transaction, so that each must have been written.
+fn all_ended(written: u64, wanted: usize, operation: &'static str) -> Result<(), CatalogError> {
+    if u64::try_from(wanted) == Ok(written) {
+        return Ok(());
+    }
+    Err(CatalogError::Sql {
+        operation,
+        source: sqlx::Error::RowNotFound,
+    })
 }

@@ -11,8 +11,9 @@ use super::error::CatalogError;
 use super::open::Catalog;
 use super::open::commit;
 use super::rows::Columns;
+use super::rows::hex;
 use super::rows::ids_parameter;
-use super::rows::keys_parameter;
+use super::rows::rows_parameter;
 use super::set_aside;
 use super::workspaces::workspace_key;
 use crate::domain::clock::Timestamp;
@@ -113,13 +114,13 @@ impl Catalog {
         let ids = ids_parameter(listed.iter().map(|recording| &recording.id));
         set_aside::resolve_understood(&mut tx, moment, &ids).await?;
         let known = known_of(&mut tx, moment, &ids).await?;
-        let mut to_touch = Vec::new();
+        let (mut new, mut to_touch) = (Vec::new(), Vec::new());
         for recording in listed {
             let known = known.get(&recording.id);
             let state = state_after(known.map(|known| known.state), recording);
             match known {
                 None => {
-                    insert(&mut tx, moment, recording, state).await?;
+                    new.push(NewRow::new(recording, state));
                     outcome.counts.new += 1;
                 }
                 Some(known) if known.state != state || !known.says_the_same(recording) => {
@@ -137,6 +138,7 @@ impl Catalog {
                 outcome.claimable.push(recording.id);
             }
         }
+        insert(&mut tx, moment, &new).await?;
         touch(&mut tx, moment, &to_touch).await?;
         commit(tx, OPERATION).await?;
         Ok(outcome)
@@ -209,34 +211,58 @@ async fn known_of(
     Ok(known)
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    moment: Moment,
-    listed: &Recording,
-    state: State,
-) -> Result<(), CatalogError> {
-    let (id, state) = (listed.id.as_bytes().as_slice(), state.as_str());
-    let (status, created_at) = (listed.status.as_str(), listed.created_at.as_microseconds());
-    let [calling, called] = [&listed.from, &listed.to].map(|number| number.as_deref().and_then(digits));
-    let seen_at = moment.seen_at();
+/// A recording never seen before, as a row. A page's rows are handed over as one parameter: a call for each would cost
+/// more than writing it.
+#[derive(serde::Serialize)]
+struct NewRow<'a> {
+    id: String,
+    state: &'static str,
+    status: &'a str,
+    created_at: i64,
+    direction: Option<&'a str>,
+    caller: Option<&'a str>,
+    callee: Option<&'a str>,
+    caller_digits: Option<String>,
+    callee_digits: Option<String>,
+    duration_seconds: Option<i64>,
+    format: &'a str,
+    metadata: &'a str,
+}
+
+impl<'a> NewRow<'a> {
+    fn new(listed: &'a Recording, state: State) -> Self {
+        Self {
+            id: hex(&listed.id),
+            state: state.as_str(),
+            status: listed.status.as_str(),
+            created_at: listed.created_at.as_microseconds(),
+            direction: listed.direction.as_deref(),
+            caller: listed.from.as_deref(),
+            callee: listed.to.as_deref(),
+            caller_digits: listed.from.as_deref().and_then(digits),
+            callee_digits: listed.to.as_deref().and_then(digits),
+            duration_seconds: listed.duration_seconds,
+            format: &listed.format,
+            metadata: &listed.metadata,
+        }
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, moment: Moment, rows: &[NewRow<'_>]) -> Result<(), CatalogError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (rows, seen_at) = (rows_parameter(rows), moment.seen_at());
     sqlx::query!(
-        "-- catalog.insert_recording
+        "-- catalog.insert_recordings
         INSERT INTO recordings (workspace, id, state, status, created_at, direction, caller, callee, caller_digits,
             callee_digits, duration_seconds, format, metadata, first_seen_at, last_seen_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        SELECT ?1, unhex(value ->> 'id'), value ->> 'state', value ->> 'status', value ->> 'created_at',
+            value ->> 'direction', value ->> 'caller', value ->> 'callee', value ->> 'caller_digits',
+            value ->> 'callee_digits', value ->> 'duration_seconds', value ->> 'format', value ->> 'metadata', ?3, ?4
+        FROM json_each(?2)",
         moment.workspace,
-        id,
-        state,
-        status,
-        created_at,
-        listed.direction,
-        listed.from,
-        listed.to,
-        calling,
-        called,
-        listed.duration_seconds,
-        listed.format,
-        listed.metadata,
+        rows,
         moment.now,
         seen_at
     )
@@ -296,7 +322,7 @@ async fn touch(connection: &mut SqliteConnection, moment: Moment, seqs: &[i64]) 
     if seqs.is_empty() {
         return Ok(());
     }
-    let (seqs, seen_at) = (keys_parameter(seqs), moment.seen_at());
+    let (seqs, seen_at) = (rows_parameter(seqs), moment.seen_at());
     sqlx::query!(
         "-- catalog.touch_recordings
         UPDATE recordings SET last_seen_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))",

@@ -10,7 +10,11 @@
 mod catalog;
 mod config;
 mod docs;
+mod downloading;
 mod layers;
+mod listing;
 mod simulator;
+mod stopping;
 mod store;
 mod support;
+mod surviving;

@@ -10,13 +10,14 @@ use super::harness::Bench;
 
 /// What may be read from end to end: tables that hold a row a workspace, lists handed in as a parameter, and the
 /// partial index that holds what is claimed at the moment.
-const SHORT: [&str; 9] = [
+const SHORT: [&str; 10] = [
     "SCAN w",
     "SCAN workspaces",
     "SCAN archive",
     "SCAN counts",
     "SCAN wanted VIRTUAL TABLE",
     "SCAN chosen VIRTUAL TABLE",
+    "SCAN ended VIRTUAL TABLE",
     "SCAN json_each VIRTUAL TABLE",
     "SCAN CONSTANT ROW",
     "SCAN recordings USING INDEX recordings_claimed",

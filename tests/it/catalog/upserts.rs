@@ -304,3 +304,63 @@ async fn a_workspace_that_was_not_registered_is_an_error() {
     assert_eq!(bench.number("SELECT count(*) FROM recordings").await, 0);
     assert!(bench.catalog.claim(&[of_support(1)]).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn any_text_and_number_comes_back_as_it_was() {
+    let bench = Bench::new().await;
+    let odd = "\"\\ \0 \u{1} \n \u{2028} é 😀 '); DROP TABLE recordings; --".to_owned();
+    let page = [i64::MAX, i64::MIN, 0].map(|duration| {
+        let n = u8::try_from(duration.rem_euclid(200)).unwrap();
+        Recording {
+            status: Status::from_upstream(&odd),
+            direction: Some(odd.clone()),
+            from: Some(odd.clone()),
+            to: Some(String::new()),
+            duration_seconds: Some(duration),
+            format: odd.clone(),
+            metadata: odd.clone(),
+            ..available(n)
+        }
+    });
+    assert_eq!(bench.upsert(&page).await.counts.new, 3);
+    assert_eq!(bench.upsert(&page).await.counts.unchanged, 3);
+    for listed in page {
+        let shown = bench.show(listed.id.as_bytes()[0]).await;
+        assert_eq!(
+            (&shown.row.from, &shown.row.direction),
+            (&listed.from, &listed.direction)
+        );
+        assert_eq!((shown.row.to, shown.metadata), (listed.to, listed.metadata));
+        assert_eq!(shown.row.duration_seconds, listed.duration_seconds);
+    }
+}
+
+#[tokio::test]
+async fn any_text_of_a_claims_end_comes_back_as_it_was() {
+    let bench = Bench::new().await;
+    let odd = "\"\\ \0 \u{1} \n é 😀".to_owned();
+    let claim = bench.claimed(1).await;
+    let mut object = super::harness::stored(&claim, noon());
+    (object.etag, object.remark, object.content_type) = (Some(odd.clone()), Some(odd.clone()), None);
+    bench.end(claim, ClaimEnd::Completed(object)).await.unwrap();
+    let shown = bench.show(1).await;
+    assert_eq!(
+        (shown.etag, shown.remark, shown.content_type),
+        (Some(odd.clone()), Some(odd.clone()), None)
+    );
+    let claim = bench.claimed(2).await;
+    let not_before = noon();
+    let reason = odd.clone();
+    bench
+        .end(
+            claim,
+            ClaimEnd::Gone {
+                reason,
+                attempts: 1,
+                not_before,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(bench.show(2).await.row.last_error, Some(odd));
+}

@@ -1,0 +1,7 @@
+//! Downloading, with the real binary: whatever the media host does, a file is upstream's body or it is not there.
+
+mod faults;
+mod hygiene;
+mod links;
+mod load;
+mod resume;

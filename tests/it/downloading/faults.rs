@@ -1,0 +1,334 @@
+//! Faults of the media host that last: the recordings they strike are reported, all others are archived.
+
+use std::collections::BTreeMap;
+
+use birdkeep::domain::ids::RecordingId;
+use bytes::Bytes;
+
+use crate::listing::scene::Scene;
+use crate::listing::scene::rows;
+use crate::support::bird::At;
+use crate::support::bird::BirdOptions;
+use crate::support::bird::Etag;
+use crate::support::bird::FaultRule;
+use crate::support::bird::MediaAction;
+use crate::support::bird::RecordingSpec;
+use crate::support::bird::RedirectTo;
+
+const HEALTHY: u64 = 5;
+const BODY_BYTES: u64 = 20_000;
+
+/// What must come of a fault that lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// No file, and a reason.
+    Refused,
+    /// All bytes came, whatever was wrong about how.
+    Archived,
+}
+use Outcome::Archived;
+use Outcome::Refused;
+
+/// A fault, the kind of ETag it strikes under, what must come of it, and a word of the reason.
+type Row = (&'static str, MediaAction, Etag, Outcome, &'static str);
+
+/// One pass with all of these at once, each striking a recording of its own among healthy ones; then one without.
+async fn outcomes(table: Vec<Row>) {
+    let mut scene = Scene::with(BirdOptions::default()).await;
+    scene.archive.set_text("download.max_bytes", "1 MiB");
+    scene.archive.set("download.concurrency", "64");
+    let mut healthy = scene.add(HEALTHY);
+    let mut victims = BTreeMap::new();
+    for row in &table {
+        let spec = RecordingSpec::new().body_bytes(BODY_BYTES).etag(row.2);
+        let id = scene.workspace.add(spec);
+        scene.bird.fault(FaultRule::media(row.1.clone()).recording(id));
+        victims.insert(id, row);
+    }
+    let run = scene.archive.run(&["--once", "--log-level", "trace"]).await;
+    let any_refused = table.iter().any(|row| row.3 == Refused);
+    let run = run.expect_code(if any_refused { 3 } else { 0 });
+    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    scene.expect_archived(&healthy);
+    scene.expect_empty_staging();
+    let listed: BTreeMap<String, serde_json::Value> = rows(&scene.archive, &[])
+        .await
+        .into_iter()
+        .map(|row| (row["id"].as_str().unwrap().to_owned(), row))
+        .collect();
+    let mut wrong = Vec::new();
+    for (id, row) in &victims {
+        wrong.extend(judge(&scene, *id, row, &listed[&id.to_string()]).await);
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(scene.bird.foreign_requests(), 0);
+    scene.expect_no_secrets();
+
+    scene.bird.clear_faults();
+    scene.archive.run(&["retry", "--all"]).await.expect_code(0);
+    scene.once(0).await;
+    healthy.extend(victims.keys());
+    scene.expect_archived(&healthy);
+    scene.expect_empty_staging();
+}
+
+/// What is wrong about how a recording stands.
+async fn judge(
+    scene: &Scene,
+    id: RecordingId,
+    (name, _, _, outcome, word): &Row,
+    listed: &serde_json::Value,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut claim = |holds: bool, what: String| {
+        if !holds {
+            wrong.push(format!("{name}: {what}"));
+        }
+    };
+    let file = scene.archive.media_file_of(id);
+    let found = if file.is_some() { Archived } else { Refused };
+    claim(found == *outcome, format!("{found:?}, not {outcome:?}; {listed}"));
+    if let Some(file) = file {
+        claim(
+            scene.archive.read(&file) == scene.workspace.body(id),
+            "another body than upstream's".to_owned(),
+        );
+        claim(listed["state"] == "archived", listed.to_string());
+        return wrong;
+    }
+    claim(listed["state"] == "due", listed.to_string());
+    claim(listed["attempts"] == 1, listed.to_string());
+    let shown = scene.show(id).await;
+    claim(shown["last_error"] == listed["last_error"], shown.to_string());
+    let error = listed["last_error"].as_str().unwrap_or_default();
+    claim(!error.is_empty(), "no reason".to_owned());
+    claim(
+        !error.contains('\n') && !error.contains("X-Amz") && error.len() < 500,
+        format!("not fit to print: {error}"),
+    );
+    claim(error.contains(word), format!("{error:?} does not say {word:?}"));
+    let table = scene.archive.run(&["show", &id.to_string()]).await;
+    claim(table.stdout.contains(error), "show does not tell the reason".to_owned());
+    wrong
+}
+
+#[tokio::test]
+async fn bodies_whose_length_is_told_wrongly() {
+    outcomes(vec![
+        ("cut half way", MediaAction::Truncate(At::Half), Etag::Md5, Refused, ""),
+        (
+            "cut before the last byte",
+            MediaAction::Truncate(At::AllBut(1)),
+            Etag::Md5,
+            Refused,
+            "",
+        ),
+        (
+            "cut before the first byte",
+            MediaAction::Truncate(At::Byte(0)),
+            Etag::Md5,
+            Refused,
+            "",
+        ),
+        ("cut, no ETag", MediaAction::Truncate(At::Half), Etag::None, Refused, ""),
+        (
+            "length too low",
+            MediaAction::LengthTooLow(At::Half),
+            Etag::Md5,
+            Refused,
+            "MD5",
+        ),
+        (
+            "length too low, multipart",
+            MediaAction::LengthTooLow(At::Byte(10_001)),
+            Etag::Multipart,
+            Archived,
+            "",
+        ),
+        (
+            "length too low, no ETag",
+            MediaAction::LengthTooLow(At::Byte(10_001)),
+            Etag::None,
+            Archived,
+            "",
+        ),
+        (
+            "length too low, KMS",
+            MediaAction::LengthTooLow(At::Byte(10_001)),
+            Etag::Kms,
+            Archived,
+            "",
+        ),
+        (
+            "length too high",
+            MediaAction::LengthTooHigh { more_bytes: 7 },
+            Etag::Md5,
+            Refused,
+            "",
+        ),
+        ("two lengths", MediaAction::TwoLengths, Etag::Md5, Refused, ""),
+        ("a negative length", MediaAction::NegativeLength, Etag::Md5, Refused, ""),
+        ("a huge length", MediaAction::HugeLength, Etag::Md5, Refused, ""),
+        (
+            "a length and chunks",
+            MediaAction::LengthAndChunked,
+            Etag::Md5,
+            Refused,
+            "announced",
+        ),
+        ("chunks", MediaAction::Chunked, Etag::Md5, Archived, ""),
+        ("chunks, no ETag", MediaAction::Chunked, Etag::None, Archived, ""),
+        ("chunks cut", MediaAction::ChunkedCut(At::Half), Etag::Md5, Refused, ""),
+        (
+            "chunks cut, no ETag",
+            MediaAction::ChunkedCut(At::Half),
+            Etag::None,
+            Refused,
+            "",
+        ),
+        (
+            "until close",
+            MediaAction::UntilClose(At::Half),
+            Etag::Md5,
+            Refused,
+            "MD5",
+        ),
+        (
+            "until close, multipart",
+            MediaAction::UntilClose(At::Half),
+            Etag::Multipart,
+            Refused,
+            "end of the body",
+        ),
+        (
+            "until close, no ETag",
+            MediaAction::UntilClose(At::Half),
+            Etag::None,
+            Refused,
+            "end of the body",
+        ),
+        (
+            "until close, whole",
+            MediaAction::UntilClose(At::AllBut(0)),
+            Etag::Md5,
+            Archived,
+            "",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_that_are_something_else() {
+    let page = |content_type: &str, body: &'static str| MediaAction::Page {
+        content_type: content_type.to_owned(),
+        body: Bytes::from_static(body.as_bytes()),
+    };
+    let xml = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>";
+    let row = |name, action, word| (name, action, Etag::Md5, Refused, word);
+    outcomes(vec![
+        row("no bytes", MediaAction::Empty, "empty"),
+        row("204", MediaAction::NoContent, "204"),
+        row("HTML", MediaAction::html_as("text/html"), "html"),
+        row("HTML as audio", MediaAction::html_as("audio/mpeg"), ""),
+        row("HTML as a stream", MediaAction::html_as("binary/octet-stream"), ""),
+        row("XML", MediaAction::xml(), "xml"),
+        row("XML as audio", page("audio/mpeg", xml), ""),
+        row("JSON", MediaAction::json(), "json"),
+        row("JSON as audio", page("audio/mpeg", r#"{"code":"NotFound"}"#), ""),
+        row(
+            "text as audio",
+            page("audio/mpeg", "Service temporarily unavailable"),
+            "",
+        ),
+        row("one bit", MediaAction::BitFlip(At::Half), "MD5"),
+        row(
+            "endless chunks",
+            MediaAction::Endless { chunked: true },
+            "larger than 1048576",
+        ),
+        row(
+            "endless until close",
+            MediaAction::Endless { chunked: false },
+            "larger than 1048576",
+        ),
+        row(
+            "a gzip bomb",
+            MediaAction::GzipBomb {
+                unpacked_bytes: 200 << 20,
+            },
+            "gzip",
+        ),
+        row("a gzip cut", MediaAction::GzipCut, "gzip"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn hosts_that_stall_or_hang_up() {
+    let row = |name, action, word| (name, action, Etag::Md5, Refused, word);
+    outcomes(vec![
+        row("stall", MediaAction::Stall(At::Byte(0)), "stall"),
+        row("stall after a byte", MediaAction::Stall(At::Byte(1)), "stall"),
+        row("a byte a second", MediaAction::Slow { bytes_per_second: 1 }, ""),
+        row("reset", MediaAction::Reset(At::Byte(0)), ""),
+        row("silence", MediaAction::Silence, "stall_timeout"),
+        row("close", MediaAction::Close, ""),
+        row("a flood of headers", MediaAction::HeaderFlood { bytes: 2 << 20 }, ""),
+        row(
+            "not HTTP",
+            MediaAction::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.6\r\n")),
+            "",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn redirects_and_refusals() {
+    let row = |name, action, word| (name, action, Etag::Md5, Refused, word);
+    let redirect = |to| MediaAction::Redirect { status: 302, to };
+    let to = |text: &str| redirect(RedirectTo::Other(text.to_owned()));
+    outcomes(vec![
+        row("another host", redirect(RedirectTo::Foreign), "allowed_hosts"),
+        row("itself", redirect(RedirectTo::Itself), "redirects"),
+        row("a file", to("file:///etc/passwd"), "file"),
+        row(
+            "the metadata service",
+            to("http://169.254.169.254/latest/meta-data/"),
+            "allowed_hosts",
+        ),
+        row("user and password", to("http://127.0.0.1@127.0.0.2/"), "allowed_hosts"),
+        row("nowhere", to("http://"), ""),
+        row("500", MediaAction::error(500, "InternalError"), "500"),
+        row("503", MediaAction::slow_down(), "503 SlowDown"),
+        row("403", MediaAction::access_denied(), "403 AccessDenied"),
+        row(
+            "a bad signature",
+            MediaAction::error(403, "SignatureDoesNotMatch"),
+            "SignatureDoesNotMatch",
+        ),
+        row(
+            "a bad request",
+            MediaAction::error(400, "InvalidArgument"),
+            "InvalidArgument",
+        ),
+        row("a teapot", MediaAction::error(418, "Teapot"), "418"),
+    ])
+    .await;
+}
+
+/// The one redirect that may be followed.
+#[tokio::test]
+async fn a_redirect_to_an_allowed_host_is_followed() {
+    let redirect = |status| MediaAction::Redirect {
+        status,
+        to: RedirectTo::Right,
+    };
+    outcomes(vec![
+        ("301", redirect(301), Etag::Md5, Archived, ""),
+        ("302", redirect(302), Etag::Md5, Archived, ""),
+        ("307", redirect(307), Etag::None, Archived, ""),
+    ])
+    .await;
+}

@@ -1,0 +1,69 @@
+//! Many recordings: links are used while they live, and the API is asked for no more than it must be.
+
+use std::time::Duration;
+
+use crate::listing::scene::Scene;
+use crate::listing::scene::each_case;
+use crate::support::bird::BirdOptions;
+use crate::support::bird::Throttle;
+
+#[tokio::test]
+async fn a_queue_that_outlasts_its_links_mints_others_in_time() {
+    let media_delay = Duration::from_millis(200);
+    let mut scene = Scene::with(BirdOptions {
+        url_life: Duration::from_secs(2),
+        throttle: Throttle {
+            media_delay,
+            ..Throttle::default()
+        },
+        ..BirdOptions::default()
+    })
+    .await;
+    scene.archive.set("download.concurrency", "16");
+    let ids = scene.add(300);
+    scene.once(0).await;
+    scene.expect_archived(&ids);
+    let expired = scene.bird.expired_media_requests();
+    assert!(expired <= 4, "{expired} requests with links past their time");
+    assert!(scene.bird.item_requests() >= 50, "the queue outlasted the links");
+    assert!(scene.bird.item_requests() <= 300, "{}", scene.bird.item_requests());
+    assert!(scene.bird.most_media_in_flight() <= 16);
+}
+
+#[tokio::test]
+async fn links_of_the_list_are_used_instead_of_asking_again() {
+    let scene = Scene::new().await;
+    let ids = scene.add(400);
+    scene.once(0).await;
+    scene.expect_archived(&ids);
+    let asked = scene.bird.api_requests();
+    assert!(asked <= 12, "{asked} requests to the API for five pages");
+    assert!(scene.bird.media_requests() <= 400 + 4);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_hours_off_spoils_no_link() {
+    let cases = vec![
+        ("ahead", 7_200),
+        ("behind", -7_200),
+        ("a day ahead", 86_400),
+        ("a year behind", -31_536_000),
+    ];
+    each_case(cases, |name, clock_offset_seconds| async move {
+        let scene = Scene::with(BirdOptions {
+            clock_offset_seconds,
+            ..BirdOptions::default()
+        })
+        .await;
+        let ids = scene.add(40);
+        scene.once(0).await;
+        scene.expect_archived(&ids);
+        assert_eq!(scene.bird.expired_media_requests(), 0, "{name}");
+        assert_eq!(scene.bird.item_requests(), 0, "{name}");
+        let more = scene.add(3);
+        scene.once(0).await;
+        scene.expect_archived(&more);
+        assert_eq!(scene.bird.expired_media_requests(), 0, "{name}");
+    })
+    .await;
+}
