@@ -18,6 +18,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -61,7 +62,17 @@ const LOOK: Duration = Duration::from_millis(100);
 const ALL_ROWS: u32 = 500;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "demo: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let target = target_dir()?;
     let lock = fs::File::create(target.join("birdkeep-demo.lock")).context("cannot write to the target directory")?;
     if lock.try_lock().is_err() {

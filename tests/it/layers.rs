@@ -6,7 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// What each module may use besides itself; nothing on its own floor, nothing above.
-const RULES: &[(&str, &[&str])] = &[
+pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("lifecycle", &[]),
     ("telemetry", &["domain"]),

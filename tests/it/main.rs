@@ -9,6 +9,7 @@
 
 mod catalog;
 mod config;
+mod docs;
 mod downloading;
 mod layers;
 mod listing;
