@@ -155,21 +155,26 @@ pub(super) fn judge(
         .and_then(|seconds| u64::try_from(seconds).ok())
         .filter(|seconds| *seconds > 0);
     let stated = stated.map(Duration::from_secs);
-    let short = stated.is_some_and(|stated| mp3.duration < stated);
-    if !proven && mp3.ends_inside_frame && (short || stated.is_none()) {
+    let is_short = stated.is_none_or(|stated| mp3.duration < stated);
+    let is_far = stated.is_some_and(|stated| is_far_from(mp3.duration, stated));
+    // A length that was told too low may end on a frame by chance: then only the stated duration tells.
+    if !proven && is_short && (mp3.ends_inside_frame || is_far) {
         return Verdict::AskForMore(format!(
-            "the body ends inside an MP3 frame after {:.1} s of audio",
+            "the body ends {} after {:.1} s of audio",
+            if mp3.ends_inside_frame {
+                "inside an MP3 frame"
+            } else {
+                "early,"
+            },
             mp3.duration.as_secs_f32()
         ));
     }
-    let remark = stated
-        .filter(|stated| is_far_from(mp3.duration, *stated))
-        .map(|stated| {
-            format!(
-                "the audio plays {:.1} s, upstream states {} s",
-                mp3.duration.as_secs_f32(),
-                stated.as_secs()
-            )
-        });
+    let remark = stated.filter(|_| is_far).map(|stated| {
+        format!(
+            "the audio plays {:.1} s, upstream states {} s",
+            mp3.duration.as_secs_f32(),
+            stated.as_secs()
+        )
+    });
     Verdict::Good(remark)
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod hygiene;
+mod lengths;
 mod links;
 mod load;
 mod resume;

@@ -66,10 +66,10 @@ async fn what_appears_late_with_an_early_time_is_found_by_the_full_walk() {
     scene.expect_archived(&[late]);
 }
 
-/// Path, time of the last change and bytes of a recording's file and of its sidecar.
+/// Path, time of the last change and bytes of a recording's file.
 fn files_of(scene: &Scene, id: RecordingId) -> Vec<(String, std::time::SystemTime, Vec<u8>)> {
-    let mut files = scene.archive.files();
-    files.retain(|file| file.contains(&id.to_string()) && !file.ends_with(".json"));
+    let mut files = scene.archive.media_files();
+    files.retain(|file| file.contains(&id.to_string()));
     let read = |file: String| {
         let path = scene.archive.dir().join("recordings").join(&file);
         let changed = std::fs::metadata(path).unwrap().modified().unwrap();

@@ -18,6 +18,7 @@ use crate::support::bird::BirdOptions;
 use crate::support::bird::Endless;
 use crate::support::bird::FaultRule;
 use crate::support::bird::PageOrder;
+use crate::support::bird::Paging;
 use crate::support::bird::RecordingSpec;
 use crate::support::bird::Shape;
 
@@ -231,4 +232,64 @@ async fn what_is_older_than_since_is_left_alone() {
     assert_eq!(rows(&scene.archive, &[]).await.len(), 2);
     assert_eq!(lists(&scene.bird)[0].start_at.as_deref(), Some("2024-03-03T00:00:00Z"));
     assert_eq!(status_of(&scene.archive, NAME).await["counts"]["archived"], 2);
+}
+
+#[tokio::test]
+async fn pages_that_are_odd_and_still_pages_are_read() {
+    let date = |date: &str| ApiAction::Date(Some(date.to_owned()));
+    let cases = vec![
+        ("every item twice", ApiAction::ItemsTwice),
+        ("more items than asked for", ApiAction::ManyItems { count: 300 }),
+        (
+            "three megabytes of ballast",
+            ApiAction::HugePage { ballast_bytes: 3 << 20 },
+        ),
+        ("a nested member", ApiAction::deep_json(100)),
+        ("a number of 4,000 digits", ApiAction::huge_number(4_000)),
+        ("no date", ApiAction::Date(None)),
+        ("a date that is none", date("yesterday")),
+        ("a late reply", ApiAction::Delay(Duration::from_millis(300))),
+        (
+            "a slow reply",
+            ApiAction::SlowBody {
+                bytes_per_second: 40_000,
+            },
+        ),
+    ];
+    each_case(cases, |name, action| async move {
+        let mut scene = Scene::new().await;
+        let ids = scene.add(12);
+        scene.archive.set("api.page_size", "5");
+        scene.bird.fault(FaultRule::list(action));
+        scene.once(0).await;
+        scene.expect_archived(&ids);
+        assert_eq!(scene.bird.media_requests(), 12, "{name}");
+        assert_eq!(scene.status().await["counts"]["archived"], 12, "{name}");
+    })
+    .await;
+}
+
+/// Items slide while pages are read: some come twice, some not at all, and what slid through is found later.
+#[tokio::test]
+async fn what_slides_between_pages_is_found_by_the_next_full_walk() {
+    let mut scene = Scene::with(BirdOptions {
+        paging: Paging::ByOffset,
+        requests_per_connection: Some(1),
+        ..BirdOptions::default()
+    })
+    .await;
+    let ids = scene.add(20);
+    scene.archive.set("api.page_size", "5");
+    scene
+        .bird
+        .fault(FaultRule::list(ApiAction::Delay(Duration::from_millis(700))).page(2));
+    let pass = scene.archive.spawn(&["--once"]);
+    scene.bird.wait_until(|bird| bird.list_requests() >= 2).await;
+    // While page two is on its way one is taken off page one: the first of page three slides onto page two.
+    scene.workspace.unlist(ids[19]);
+    let mut pass = pass;
+    pass.exit_within(Duration::from_secs(60)).await.unwrap().expect_code(0);
+    assert_eq!(scene.archive.media_files().len(), 19, "one slid through");
+    scene.full_walk().await.expect_code(0);
+    scene.expect_archived(&ids);
 }

@@ -20,7 +20,7 @@ pub(crate) const KEY: &str = "key-of-the-support-workspace-0123456789";
 pub(crate) const NAME: &str = "support";
 
 /// Cases of a table that run side by side: most of their time is spent waiting.
-const SIDE_BY_SIDE: usize = 8;
+const SIDE_BY_SIDE: usize = 12;
 
 /// One simulator and one archive of its one workspace.
 pub(crate) struct Scene {
