@@ -211,6 +211,7 @@ impl Fetcher {
             );
             return Ok(object);
         }
+        self.store.reserve(0).await?;
         Fetch {
             fetcher: self,
             deadline: Instant::now() + self.options.total_timeout,
