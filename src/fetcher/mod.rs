@@ -174,6 +174,13 @@ impl Fetcher {
             .collect()
     }
 
+    /// The recording's link, if one is at hand. To be taken as soon as the recording is claimed, before it is offered.
+    #[must_use]
+    pub fn link_at_hand(&self, recording: &RecordingRef) -> Option<Ticket> {
+        let (book, clock) = (self.api.tickets(), self.api.clock());
+        book.take(recording, clock, self.options.expiry_margin)
+    }
+
     /// Whether the disk takes bodies now.
     ///
     /// # Errors

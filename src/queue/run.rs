@@ -80,6 +80,7 @@ pub(super) struct Run<'a> {
     resting: HashMap<WorkspaceName, Instant>,
     local_fault: Option<LocalFault>,
     unwritten_since: Option<Instant>,
+    last_look: bool,
     until: Until,
     stop: &'a Stop,
 }
@@ -99,6 +100,7 @@ impl<'a> Run<'a> {
             resting: HashMap::new(),
             local_fault: None,
             unwritten_since: None,
+            last_look: false,
             until,
             stop,
         }
@@ -109,6 +111,7 @@ impl<'a> Run<'a> {
         loop {
             self.write_endings().await?;
             self.look_at_fault().await;
+            self.take_last_look();
             self.claim().await?;
             if self.in_flight.is_empty() && self.endings.is_empty() && self.is_over()? {
                 return Ok(());
@@ -124,8 +127,17 @@ impl<'a> Run<'a> {
         if self.stop.soft.is_cancelled() {
             return Ok(true);
         }
+        Ok(self.last_look && !self.may_be_due)
+    }
+
+    /// Once the walks of a pass are over, what they listed last may have come after the catalog was last asked: it is
+    /// asked once more before the pass may end.
+    fn take_last_look(&mut self) {
         let walks_over = matches!(&self.until, Until::Drained(walks_over) if walks_over.is_cancelled());
-        Ok(walks_over && !self.may_be_due)
+        if walks_over && !self.last_look {
+            self.last_look = true;
+            self.may_be_due = true;
+        }
     }
 
     /// Waits for anything that changes what can be done.
@@ -141,7 +153,7 @@ impl<'a> Run<'a> {
         .unwrap_or(self.look_again);
         let stopping = self.stop.soft.is_cancelled();
         let walks_over = match &self.until {
-            Until::Drained(token) if !token.is_cancelled() => Some(token.clone()),
+            Until::Drained(token) if !self.last_look => Some(token.clone()),
             _ => None,
         };
         let has_walks = walks_over.is_some();
@@ -230,6 +242,13 @@ impl<'a> Run<'a> {
                 Ok(more) => claims.extend(more),
                 Err(error) if claims.is_empty() => return Err(error),
                 Err(error) => tracing::debug!(error = %error, "cannot claim more"),
+            }
+        }
+        for claim in &claims {
+            if !tickets.contains_key(&claim.recording)
+                && let Some(ticket) = queue.fetcher.link_at_hand(&claim.recording)
+            {
+                tickets.insert(claim.recording.clone(), ticket);
             }
         }
         let claimed = claims.len();

@@ -150,9 +150,12 @@ pub async fn assert_complete(archive: &Archive, workspace: &WorkspaceHandle) {
     assert_eq!(archive.staging_files(), Vec::<String>::new());
 }
 
+/// What is compared of a file.
+pub type Seen = (u64, u32, (i64, i64), Vec<u8>);
+
 /// Every file below a place: inode, mode, time of the last change, content. The catalog's companions are left out,
 /// since looking at a catalog makes them.
-pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, (u64, u32, (i64, i64), Vec<u8>)> {
+pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut found = BTreeMap::new();
     let mut open = vec![place.to_owned()];
     while let Some(dir) = open.pop() {
@@ -193,5 +196,7 @@ pub fn wrapper(archive: &Archive, line: &str) -> PathBuf {
 
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
