@@ -49,7 +49,11 @@ async fn release_until_end(bird: &Bird, running: &mut Running, within: Duration)
         if let Some(finished) = running.exit_within(Duration::from_millis(50)).await {
             return finished;
         }
-        assert!(begun.elapsed() < within, "still running; it said:\n{}", running.stderr());
+        assert!(
+            begun.elapsed() < within,
+            "still running; it said:\n{}",
+            running.stderr()
+        );
     }
 }
 
@@ -59,7 +63,8 @@ async fn an_idle_daemon_ends_on_either_signal() {
         let (bird, workspace, archive) = place().await;
         workspace.add_many(3, FROM, MINUTE);
         let mut running = archive.spawn(&[]);
-        bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 0).await;
+        bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 0)
+            .await;
         eventually("all is archived", || archive.files().len() == 6).await;
         signal(&running);
         let finished = end_within(&mut running, SLACK).await.expect_code(0);
@@ -80,7 +85,9 @@ async fn a_download_in_flight_is_finished_and_nothing_else_begun() {
         let mut running = held(&bird, &archive, &[]).await;
         signal(&running);
         stopping(&mut running).await;
-        release_until_end(&bird, &mut running, Duration::from_secs(8) + SLACK).await.expect_code(0);
+        release_until_end(&bird, &mut running, Duration::from_secs(8) + SLACK)
+            .await
+            .expect_code(0);
         assert_eq!(bird.media_requests(), 1, "begun after the signal");
         let rows = rows(&archive).await;
         assert_eq!((count(&rows, "archived"), count(&rows, "due")), (1, 4));
@@ -97,11 +104,15 @@ async fn a_download_in_flight_is_finished_and_nothing_else_begun() {
 async fn a_slow_download_is_finished_within_the_grace() {
     let (bird, workspace, archive) = place().await;
     workspace.add(RecordingSpec::at(FROM).body_bytes(200_000));
-    bird.fault(FaultRule::media(MediaAction::Slow { bytes_per_second: 150_000 }));
+    bird.fault(FaultRule::media(MediaAction::Slow {
+        bytes_per_second: 150_000,
+    }));
     let mut running = archive.spawn(&[]);
     bird.wait_until(|bird| bird.media_in_flight() == 1).await;
     running.sigterm();
-    end_within(&mut running, Duration::from_secs(8) + SLACK).await.expect_code(0);
+    end_within(&mut running, Duration::from_secs(8) + SLACK)
+        .await
+        .expect_code(0);
     assert_complete(&archive, &workspace).await;
 }
 
@@ -118,7 +129,11 @@ async fn a_body_that_does_not_come_is_abandoned_when_the_grace_is_over() {
     let left = rows(&archive).await;
     assert_eq!(count(&left, "due"), 2, "{left:?}");
     for row in &left {
-        assert_eq!((&row["attempts"], &row["last_error"]), (&0.into(), &serde_json::Value::Null), "{row}");
+        assert_eq!(
+            (&row["attempts"], &row["last_error"]),
+            (&0.into(), &serde_json::Value::Null),
+            "{row}"
+        );
     }
     bird.clear_faults();
     archive.run(&["--once"]).await.expect_code(0);
@@ -137,7 +152,10 @@ async fn a_second_signal_leaves_at_once() {
         let mut running = held(&bird, &archive, &[]).await;
         first(&running);
         stopping(&mut running).await;
-        assert!(running.exit_within(Duration::from_millis(200)).await.is_none(), "it did not wait for the body");
+        assert!(
+            running.exit_within(Duration::from_millis(200)).await.is_none(),
+            "it did not wait for the body"
+        );
         second(&running);
         end_within(&mut running, SLACK).await.expect_code(0);
         assert_eq!(archive.staging_files(), Vec::<String>::new());
@@ -155,10 +173,16 @@ async fn a_page_on_its_way_is_finished_and_no_further_one_asked_for() {
     let mut running = archive.spawn(&[]);
     bird.wait_until(|bird| bird.list_requests() == 2).await;
     running.sigterm();
-    end_within(&mut running, Duration::from_secs(8) + SLACK).await.expect_code(0);
+    end_within(&mut running, Duration::from_secs(8) + SLACK)
+        .await
+        .expect_code(0);
     assert_eq!(bird.list_requests(), 2);
     let status = archive.run(&["status", "--format", "json"]).await.expect_code(0).json();
-    assert_eq!(status["workspaces"][0]["last_complete_walk_at"], serde_json::Value::Null, "{status}");
+    assert_eq!(
+        status["workspaces"][0]["last_complete_walk_at"],
+        serde_json::Value::Null,
+        "{status}"
+    );
     bird.clear_faults();
     archive.run(&["--once"]).await.expect_code(0);
     assert_complete(&archive, &workspace).await;
@@ -188,7 +212,9 @@ async fn an_api_that_says_nothing_does_not_hold_up_the_end() {
 async fn one_pass_ends_on_a_signal_too() {
     let (bird, workspace, mut archive) = place().await;
     workspace.add_many(4, FROM, MINUTE);
-    archive.set("download.concurrency", "1").set_text("shutdown.grace", "1s");
+    archive
+        .set("download.concurrency", "1")
+        .set_text("shutdown.grace", "1s");
     let mut running = held(&bird, &archive, &["--once"]).await;
     running.sigterm();
     end_within(&mut running, Duration::from_secs(3)).await.expect_code(3);
@@ -204,7 +230,8 @@ async fn a_second_writer_is_turned_away_at_once_and_changes_nothing() {
     let (bird, workspace, archive) = place().await;
     workspace.add_many(2, FROM, MINUTE);
     let mut daemon = archive.spawn(&[]);
-    bird.wait_until(|bird| bird.media_requests() == 2 && bird.media_in_flight() == 0).await;
+    bird.wait_until(|bird| bird.media_requests() == 2 && bird.media_in_flight() == 0)
+        .await;
     eventually("all is archived", || archive.files().len() == 4).await;
     let (pid, before, lists) = (daemon.pid().unwrap(), snapshot(&archive.dir()), bird.list_requests());
     for args in [&["--once"][..], &[]] {

@@ -19,7 +19,9 @@ async fn until(socket: &tokio::net::UnixDatagram, line: &str) -> Vec<Vec<String>
     let mut buffer = vec![0; 4096];
     loop {
         let read = tokio::time::timeout(LONG, socket.recv(&mut buffer)).await;
-        let read = read.unwrap_or_else(|_| panic!("no {line}; there came {messages:?}")).unwrap();
+        let read = read
+            .unwrap_or_else(|_| panic!("no {line}; there came {messages:?}"))
+            .unwrap();
         let text = String::from_utf8(buffer[..read].to_vec()).unwrap();
         messages.push(text.lines().map(str::to_owned).collect());
         if messages.last().unwrap().iter().any(|told| told == line) {
@@ -43,10 +45,16 @@ async fn systemd_is_told_of_the_whole_life() {
     workspace.add_many(1, FROM, MINUTE);
     let path = archive.root().join("notify.sock");
     let socket = bound(UnixDatagram::bind(&path).unwrap());
-    archive.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000").set_text("shutdown.grace", "4s");
+    archive
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "1000000")
+        .set_text("shutdown.grace", "4s");
     let mut running = held(&bird, &archive, &[]).await;
     let begin = until(&socket, "READY=1").await;
-    assert!(!holds(&begin, "WATCHDOG=1") && !holds(&begin, "STOPPING=1"), "{begin:?}");
+    assert!(
+        !holds(&begin, "WATCHDOG=1") && !holds(&begin, "STOPPING=1"),
+        "{begin:?}"
+    );
     // Three beats within two periods: the watchdog is fed more often than systemd asks for.
     let begun = Instant::now();
     let mut beats = Vec::new();
@@ -79,7 +87,10 @@ async fn a_process_of_another_is_not_told_to_feed_its_watchdog() {
     let (bird, _workspace, mut archive) = place().await;
     let path = archive.root().join("notify.sock");
     let socket = bound(UnixDatagram::bind(&path).unwrap());
-    archive.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000").env("WATCHDOG_PID", "1");
+    archive
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "100000")
+        .env("WATCHDOG_PID", "1");
     let mut running = archive.spawn(&[]);
     bird.wait_until(|bird| bird.list_requests() == 1).await;
     running.sigterm();

@@ -43,13 +43,17 @@ async fn killed_at_any_request_nothing_is_lost() {
         let listed = bird.list_requests();
         let mut running = archive.spawn(&["--once"]);
         // Requests are counted when their reply begins: the kill strikes between here and there.
-        bird.wait_until(|bird| bird.media_requests() > after && bird.list_requests() > listed).await;
+        bird.wait_until(|bird| bird.media_requests() > after && bird.list_requests() > listed)
+            .await;
         running.kill_9().await;
         if kill % 5 == 4 {
             let rows = rows(&archive).await;
             assert_rows_true(&archive, &rows);
             let archived = count(&rows, "archived");
-            assert!(archived >= archived_before && archived < RECORDINGS, "{archived_before}, then {archived}");
+            assert!(
+                archived >= archived_before && archived < RECORDINGS,
+                "{archived_before}, then {archived}"
+            );
             archived_before = archived;
             for (path, found) in snapshot(&archive.dir().join("recordings")) {
                 let before = published.entry(path.clone()).or_insert_with(|| found.clone());
@@ -66,9 +70,16 @@ async fn killed_at_any_request_nothing_is_lost() {
     }
     let rows = rows(&archive).await;
     assert_eq!(count(&rows, "archived"), RECORDINGS);
-    assert!(rows.iter().all(|row| row["attempts"] == 0), "a crash was held against a recording");
+    assert!(
+        rows.iter().all(|row| row["attempts"] == 0),
+        "a crash was held against a recording"
+    );
     // What was in flight at each kill, and no more than that, was asked for twice.
-    assert!(bird.media_requests() <= RECORDINGS as u64 + KILLS * 4, "{}", bird.media_requests());
+    assert!(
+        bird.media_requests() <= RECORDINGS as u64 + KILLS * 4,
+        "{}",
+        bird.media_requests()
+    );
 }
 
 #[tokio::test]
@@ -100,7 +111,11 @@ async fn a_body_whose_row_was_not_written_is_adopted() {
     for claimed in [false, true] {
         sql(&archive, FORGET).await;
         if claimed {
-            sql(&archive, "UPDATE recordings SET state = 'claimed', claimed_by = 7, claimed_from = 'due'").await;
+            sql(
+                &archive,
+                "UPDATE recordings SET state = 'claimed', claimed_by = 7, claimed_from = 'due'",
+            )
+            .await;
         }
         bird.forget_requests();
         archive.run(&["--once"]).await.expect_code(0);
@@ -127,7 +142,10 @@ async fn another_body_under_the_name_is_never_overwritten() {
     let (_bird, workspace, archive) = place().await;
     let id = workspace.add(RecordingSpec::at(FROM));
     archive.run(&["--once"]).await.expect_code(0);
-    let path = archive.dir().join("recordings").join(archive.media_file_of(id).unwrap());
+    let path = archive
+        .dir()
+        .join("recordings")
+        .join(archive.media_file_of(id).unwrap());
     let mut other = fs::read(&path).unwrap();
     let middle = other.len() / 2;
     other[middle] ^= 1;
@@ -142,7 +160,12 @@ async fn another_body_under_the_name_is_never_overwritten() {
         assert!(fs::read(&path).unwrap() == other, "the file was overwritten");
         let row = &rows(&archive).await[0];
         assert_eq!(row["state"], "due", "{row}");
-        assert!(row["last_error"].as_str().is_some_and(|why| why.contains("another body stands there")), "{row}");
+        assert!(
+            row["last_error"]
+                .as_str()
+                .is_some_and(|why| why.contains("another body stands there")),
+            "{row}"
+        );
         assert_eq!(archive.staging_files(), Vec::<String>::new());
     }
 }

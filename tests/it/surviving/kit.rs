@@ -79,7 +79,11 @@ pub fn end_within(running: &mut Running, patience: Duration) -> impl Future<Outp
 
 /// What `list --format json` says, newest first.
 pub async fn rows(archive: &Archive) -> Vec<Value> {
-    archive.run(&["list", "--format", "json"]).await.expect_code(0).json_lines()
+    archive
+        .run(&["list", "--format", "json"])
+        .await
+        .expect_code(0)
+        .json_lines()
 }
 
 /// How many rows are in a state.
@@ -102,7 +106,10 @@ pub fn assert_rows_true(archive: &Archive, rows: &[Value]) {
         assert_eq!(row["sha256"], hex(&Sha256::digest(&bytes)), "{row}");
         let sidecar: Value = serde_json::from_slice(&fs::read(path.with_extension("json")).expect("a sidecar"))
             .expect("the sidecar is JSON");
-        assert_eq!((&sidecar["sha256"], &sidecar["size_bytes"]), (&row["sha256"], &row["size_bytes"]));
+        assert_eq!(
+            (&sidecar["sha256"], &sidecar["size_bytes"]),
+            (&row["sha256"], &row["size_bytes"])
+        );
     }
 }
 
@@ -117,7 +124,13 @@ pub async fn assert_complete(archive: &Archive, workspace: &WorkspaceHandle) {
     let archived: BTreeSet<String> = rows
         .iter()
         .filter(|row| row["state"] == "archived")
-        .map(|row| row["path"].as_str().unwrap().trim_start_matches("recordings/").to_owned())
+        .map(|row| {
+            row["path"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("recordings/")
+                .to_owned()
+        })
         .collect();
     let sidecars = archived.iter().map(|path| Path::new(path).with_extension("json"));
     let wanted: BTreeSet<String> = sidecars
@@ -129,7 +142,10 @@ pub async fn assert_complete(archive: &Archive, workspace: &WorkspaceHandle) {
     assert_eq!(archived.len(), available.len());
     for id in available {
         let file = archive.media_file_of(id).unwrap_or_else(|| panic!("{id} has no file"));
-        assert!(archive.read(&file) == workspace.body(id), "{file} differs from upstream");
+        assert!(
+            archive.read(&file) == workspace.body(id),
+            "{file} differs from upstream"
+        );
     }
     assert_eq!(archive.staging_files(), Vec::<String>::new());
 }
@@ -146,7 +162,10 @@ pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, (u64, u32, (i64, i64), Vec<u8
                 open.push(path);
             } else if !path.to_string_lossy().ends_with("-wal") && !path.to_string_lossy().ends_with("-shm") {
                 let bytes = fs::read(&path).expect("a file");
-                found.insert(path, (kind.ino(), kind.mode(), (kind.mtime(), kind.mtime_nsec()), bytes));
+                found.insert(
+                    path,
+                    (kind.ino(), kind.mode(), (kind.mtime(), kind.mtime_nsec()), bytes),
+                );
             }
         }
     }
@@ -157,7 +176,10 @@ pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, (u64, u32, (i64, i64), Vec<u8
 pub async fn sql(archive: &Archive, statements: &'static str) {
     let options = SqliteConnectOptions::new().filename(archive.catalog_path());
     let mut connection = options.connect().await.expect("the catalog opens");
-    sqlx::raw_sql(statements).execute(&mut connection).await.expect("the statements run");
+    sqlx::raw_sql(statements)
+        .execute(&mut connection)
+        .await
+        .expect("the statements run");
     connection.close().await.expect("the catalog closes");
 }
 

@@ -50,20 +50,37 @@ async fn modes_do_not_depend_on_the_umask() {
         bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).times(1));
         let mut running = archive.spawn(&[]);
         // While it runs: a body in staging, the catalog's companions, the lock.
-        bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 1).await;
-        eventually("two are archived", || archive.files().len() == 4 && archive.staging_files().len() == 1).await;
+        bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 1)
+            .await;
+        eventually("two are archived", || {
+            archive.files().len() == 4 && archive.staging_files().len() == 1
+        })
+        .await;
         let seen = modes(&archive.dir());
-        assert!(seen.iter().any(|(path, ..)| path.ends_with("catalog.sqlite-wal")), "{seen:?}");
+        assert!(
+            seen.iter().any(|(path, ..)| path.ends_with("catalog.sqlite-wal")),
+            "{seen:?}"
+        );
         for (path, is_dir, mode) in seen {
             let wanted = if is_dir { dir_mode } else { file_mode };
-            assert_eq!(mode, wanted, "umask {umask}: {} is {mode:o}, not {wanted:o}", path.display());
+            assert_eq!(
+                mode,
+                wanted,
+                "umask {umask}: {} is {mode:o}, not {wanted:o}",
+                path.display()
+            );
         }
         bird.release_held();
         eventually("all are archived", || archive.files().len() == 6).await;
         running.sigterm();
         end_within(&mut running, LONG).await.expect_code(0);
         for (path, is_dir, mode) in modes(&archive.dir()) {
-            assert_eq!(mode, if is_dir { dir_mode } else { file_mode }, "{} is {mode:o}", path.display());
+            assert_eq!(
+                mode,
+                if is_dir { dir_mode } else { file_mode },
+                "{} is {mode:o}",
+                path.display()
+            );
         }
     }
 }
@@ -83,10 +100,22 @@ fn mix_faults_in(bird: &Bird) {
         MediaAction::Reset(At::Half),
         MediaAction::Close,
         MediaAction::BitFlip(At::Half),
-        MediaAction::Redirect { status: 302, to: RedirectTo::Foreign },
-        MediaAction::Redirect { status: 302, to: RedirectTo::Itself },
-        MediaAction::Redirect { status: 302, to: RedirectTo::Right },
-        MediaAction::Redirect { status: 302, to: RedirectTo::Other("http://:/?X-Amz-Signature=0".to_owned()) },
+        MediaAction::Redirect {
+            status: 302,
+            to: RedirectTo::Foreign,
+        },
+        MediaAction::Redirect {
+            status: 302,
+            to: RedirectTo::Itself,
+        },
+        MediaAction::Redirect {
+            status: 302,
+            to: RedirectTo::Right,
+        },
+        MediaAction::Redirect {
+            status: 302,
+            to: RedirectTo::Other("http://:/?X-Amz-Signature=0".to_owned()),
+        },
         page(""),
         MediaAction::error(404, "NoSuchKey"),
         MediaAction::error(403, "SignatureDoesNotMatch"),
@@ -123,7 +152,11 @@ async fn no_secret_and_no_number_is_in_the_archive_or_the_logs() {
     // A key that is refused is told of as well, and still not told.
     workspace.set_key("another-key-altogether-0123456789");
     let finished = archive.run(&["--once", "--log-level", "trace"]).await.expect_code(3);
-    assert!(finished.stderr.contains("401") || finished.stderr.contains("credential"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("401") || finished.stderr.contains("credential"),
+        "{}",
+        finished.stderr
+    );
     archive.run(&["check"]).await.expect_code(1);
     workspace.set_key(KEY);
     bird.clear_faults();
@@ -133,7 +166,9 @@ async fn no_secret_and_no_number_is_in_the_archive_or_the_logs() {
     assert_eq!(archive.grep_secrets(&bird), Vec::new());
     assert_eq!(bird.foreign_requests(), 0);
     let output = String::from_utf8_lossy(&archive.output()).into_owned();
-    let told = output.lines().find(|line| line.contains(caller) || line.contains("X-Amz-Credential=") && !line.contains("***"));
+    let told = output
+        .lines()
+        .find(|line| line.contains(caller) || line.contains("X-Amz-Credential=") && !line.contains("***"));
     assert_eq!(told, None);
     for name in archive.files() {
         assert!(!name.contains(caller), "{name}");
