@@ -1,5 +1,7 @@
 //! How soon a recording is kept, and what that takes.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture should panic")]
+
 use std::fs;
 use std::time::Duration;
 

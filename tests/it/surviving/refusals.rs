@@ -55,7 +55,7 @@ async fn a_catalog_that_is_missing_or_broken_is_refused_and_left_alone() {
         ("deleted", |path| fs::remove_file(path).unwrap()),
         ("emptied", |path| fs::write(path, "").unwrap()),
         ("text", |path| {
-            fs::write(path, "this is not a database, it is a text. ".repeat(500)).unwrap()
+            fs::write(path, "this is not a database, it is a text. ".repeat(500)).unwrap();
         }),
         ("cut to less than a header", |path| cut(path, |_| 60)),
         ("cut to a page", |path| cut(path, |_| 4096)),
