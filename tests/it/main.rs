@@ -8,11 +8,16 @@
 )]
 
 mod catalog;
+mod commands;
 mod config;
 mod docs;
 mod downloading;
 mod layers;
+<<<<<<< HEAD
 mod listing;
+=======
+mod pace;
+>>>>>>> wt-tproc
 mod simulator;
 mod stopping;
 mod store;

@@ -1,5 +1,7 @@
 //! How birdkeep ends: signals, the grace, what systemd is told, and who else may write.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture should panic")]
+
 mod notify;
 
 use std::time::Duration;

@@ -132,7 +132,7 @@ fn mix_faults_in(bird: &Bird) {
 async fn no_secret_and_no_number_is_in_the_archive_or_the_logs() {
     let caller = "351919876543";
     let (bird, workspace, mut archive) = super::kit::place_with(BirdOptions {
-        url_life: Duration::from_secs(60),
+        url_life: Duration::from_mins(1),
         ..BirdOptions::default()
     })
     .await;
