@@ -3,6 +3,13 @@
 //! Soft: begin nothing new. Hard: leave. The first SIGTERM or SIGINT, or a part that ended unasked, is soft; a second
 //! signal, or the end of the grace, is hard. Must not know: what is stopped.
 
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -21,7 +28,7 @@ pub struct Lifecycle {
 /// The handlers of signals could not be set.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for signals")]
-pub struct SignalError(#[source] std::io::Error);
+pub struct SignalError(#[source] io::Error);
 
 impl Lifecycle {
     /// Listens for SIGTERM and SIGINT from now on. After the soft stop, the hard one follows within `grace`.
@@ -122,7 +129,32 @@ pub fn status(text: &str) {
 }
 
 fn tell_systemd(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let told = match abstract_socket() {
+        Some(name) => tell_abstract(&name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = told {
         tracing::debug!(%error, "systemd could not be told");
     }
+}
+
+/// The name of an abstract socket in `NOTIFY_SOCKET`, which begins with an `@` there (sd_notify(3)). The library takes
+/// every value for a path.
+fn abstract_socket() -> Option<OsString> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the service manager's variable, not configuration"
+    )]
+    let value = std::env::var_os("NOTIFY_SOCKET")?;
+    let name = value.as_bytes().strip_prefix(b"@")?;
+    Some(OsStr::from_bytes(name).to_owned())
+}
+
+fn tell_abstract(name: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let message: Vec<String> = states.iter().map(ToString::to_string).collect();
+    let message = message.join("\n");
+    let address = SocketAddr::from_abstract_name(name.as_bytes())?;
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(message.as_bytes(), &address).map(drop)
 }

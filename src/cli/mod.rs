@@ -26,6 +26,7 @@ use crate::config::Loaded;
 use crate::config::Sources;
 use crate::domain::clock::SharedClock;
 use crate::domain::clock::SystemClock;
+use crate::domain::ids::InvalidId;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
 use crate::telemetry;
@@ -89,6 +90,7 @@ enum Command {
     /// One recording, all that is known
     Show {
         /// The recording's id
+        #[arg(value_parser = recording_id)]
         id: RecordingId,
         /// How to print it
         #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -208,6 +210,11 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         output::complain(&format!("{error:#}"));
         Outcome::Failed
     })
+}
+
+/// An id as people paste it: case does not matter on the command line.
+fn recording_id(text: &str) -> Result<RecordingId, InvalidId> {
+    text.trim().to_ascii_lowercase().parse()
 }
 
 /// Keeps only the workspaces that were named, if any were.

@@ -16,7 +16,7 @@ use crate::domain::ids::WorkspaceName;
 #[group(required = true, multiple = false)]
 pub(super) struct RetryArgs {
     /// The recordings' ids
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = super::recording_id)]
     ids: Vec<RecordingId>,
 
     /// All that were given up, are gone, or wait after a failure

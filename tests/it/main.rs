@@ -13,11 +13,8 @@ mod config;
 mod docs;
 mod downloading;
 mod layers;
-<<<<<<< HEAD
 mod listing;
-=======
 mod pace;
->>>>>>> wt-tproc
 mod simulator;
 mod stopping;
 mod store;

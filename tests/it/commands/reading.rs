@@ -52,19 +52,19 @@ async fn one_of_each() -> (Bird, WorkspaceHandle, Archive) {
     support.add(
         at("01T08:00:00")
             .direction("incoming")
-            .from_number("31612345678")
-            .to_number("3197001"),
+            .caller("31612345678")
+            .called("3197001"),
     );
     support.add(
         at("02T08:00:00")
             .direction("outgoing")
-            .from_number("3197001")
-            .to_number("4915199"),
+            .caller("3197001")
+            .called("4915199"),
     );
     support.add(at("03T08:00:00").direction("incoming").status("ongoing"));
     support.add(at("04T08:00:00").direction("incoming").status("absent"));
     let broken = support.add(at("05T08:00:00").direction("outgoing"));
-    sales.add(at("06T08:00:00").direction("outgoing").from_number("31687654321"));
+    sales.add(at("06T08:00:00").direction("outgoing").caller("31687654321"));
     bird.fault(FaultRule::media(MediaAction::html_as("audio/mpeg")).recording(broken));
     archive.run(&["--once"]).await.expect_code(3);
     (bird, support, archive)

@@ -150,21 +150,12 @@ pub async fn assert_complete(archive: &Archive, workspace: &WorkspaceHandle) {
     assert_eq!(archive.staging_files(), Vec::<String>::new());
 }
 
-<<<<<<< HEAD
-/// What is compared of a file.
-pub type Seen = (u64, u32, (i64, i64), Vec<u8>);
-
-/// Every file below a place: inode, mode, time of the last change, content. The catalog's companions are left out,
-/// since looking at a catalog makes them.
-pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, Seen> {
-=======
 /// A file as it was found: inode, mode, seconds and nanoseconds of the last change, content.
 type Left = (u64, u32, (i64, i64), Vec<u8>);
 
 /// Every file below a place: inode, mode, time of the last change, content. The catalog's companions are left out,
 /// since looking at a catalog makes them.
 pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, Left> {
->>>>>>> wt-tproc
     let mut found = BTreeMap::new();
     let mut open = vec![place.to_owned()];
     while let Some(dir) = open.pop() {
@@ -205,15 +196,9 @@ pub fn wrapper(archive: &Archive, line: &str) -> PathBuf {
 
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
-<<<<<<< HEAD
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-=======
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");
         text
     })
->>>>>>> wt-tproc
 }
