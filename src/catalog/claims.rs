@@ -121,28 +121,31 @@ impl Catalog {
         Ok(claims)
     }
 
-    /// When the latest-created of the next `rows` recordings was created that [`Catalog::claim_due`] would claim of a
-    /// workspace; `None` where there are none.
+    /// When the last of the first `rows` recordings of a workspace was created that were created at or after `from`,
+    /// whatever their states; `None` where there are fewer.
     ///
     /// # Errors
     /// What SQLite says, or a damaged row.
-    pub async fn due_horizon(&self, workspace: &WorkspaceName, rows: u32) -> Result<Option<Timestamp>, CatalogError> {
-        let (name, now, rows) = (workspace.as_str(), self.clock.now().as_microseconds(), i64::from(rows));
-        let latest = sqlx::query_scalar!(
-            r#"-- catalog.due_horizon
-            SELECT max(created_at) AS "latest?: i64" FROM (
-                SELECT created_at FROM recordings INDEXED BY recordings_due
-                WHERE workspace = (SELECT workspace FROM workspaces WHERE name = ?1) AND state = 'due'
-                    AND not_before <= ?2
-                ORDER BY not_before, created_at LIMIT ?3)"#,
+    pub async fn span_end(
+        &self,
+        workspace: &WorkspaceName,
+        from: Timestamp,
+        rows: u32,
+    ) -> Result<Option<Timestamp>, CatalogError> {
+        let (name, from, before) = (workspace.as_str(), from.as_microseconds(), i64::from(rows.max(1)) - 1);
+        let last = sqlx::query_scalar!(
+            r#"-- catalog.span_end
+            SELECT created_at AS "created_at!: i64" FROM recordings INDEXED BY recordings_by_workspace
+            WHERE workspace = (SELECT workspace FROM workspaces WHERE name = ?1) AND created_at >= ?2
+            ORDER BY created_at LIMIT 1 OFFSET ?3"#,
             name,
-            now,
-            rows
+            from,
+            before
         )
-        .fetch_one(self.read_pool())
+        .fetch_optional(self.read_pool())
         .await
-        .map_err(CatalogError::sql("look for what is due next"))?;
-        Columns::of_recording(0).optional_time("created_at", latest)
+        .map_err(CatalogError::sql("measure a span of time"))?;
+        Columns::of_recording(0).optional_time("created_at", last)
     }
 
     async fn candidates(

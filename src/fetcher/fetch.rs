@@ -294,7 +294,7 @@ impl<'a> Fetch<'a> {
                 .is_some_and(|body| body.announced.size_bytes == Some(body.staged.received_bytes()));
             if had_whole {
                 return Err(Setback::Final(FetchError::transient(
-                    "the body ends inside an MP3 frame, and the media host does not say whether there is more",
+                    "the body looks cut short, and the media host does not say whether there is more",
                 )));
             }
             self.begin(&response).await.map_err(Setback::Final)?;

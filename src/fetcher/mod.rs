@@ -89,8 +89,16 @@ pub struct FetchJob {
 pub struct Window {
     /// The first.
     pub from: Timestamp,
-    /// The last.
-    pub until: Timestamp,
+    /// The last; `None`: to the present.
+    pub until: Option<Timestamp>,
+}
+
+impl Window {
+    /// Whether a recording created then lies in it.
+    #[must_use]
+    pub fn holds(&self, created_at: Timestamp) -> bool {
+        created_at >= self.from && self.until.is_none_or(|until| created_at <= until)
+    }
 }
 
 /// Why a fetch brought nothing.

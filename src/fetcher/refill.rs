@@ -53,10 +53,11 @@ impl Refills {
         }
         let query = ListQuery {
             start_at: Some(window.from.before(MARGIN)),
-            end_at: Some(window.until.after(MARGIN)),
+            end_at: window.until.map(|until| until.after(MARGIN)),
         };
         // A refusal is met again, and told, by the request for this one link that follows.
         let page = workspace.list_page(query, None).await.ok()?;
+        tracing::debug!(workspace.name = %recording.workspace, listed = page.items.len(), "listed a backlog for its links");
         for item in page.items {
             if let Item::Understood(listed) = item
                 && let Some(ticket) = listed.ticket
@@ -65,8 +66,9 @@ impl Refills {
                     workspace: recording.workspace.clone(),
                     id: listed.recording.id,
                 };
-                tickets.hold(of.clone(), ticket, Lane::Backlog, clock);
-                tickets.offer(&of);
+                // Held, not offered: the backlog is claimed in the order in which it is listed here, and those that wait
+                // at this gate must find theirs.
+                tickets.hold(of, ticket, Lane::Backlog, clock);
             }
         }
         let ticket = tickets.take(recording, clock, margin);

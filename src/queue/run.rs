@@ -20,6 +20,7 @@ use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
 use crate::domain::backoff::jittered;
 use crate::domain::backoff::retry_delay;
+use crate::domain::clock::Timestamp;
 use crate::domain::explain::chain;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
@@ -57,8 +58,9 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Claims of one workspace without a link at hand, from which on links are fetched for many at once.
 const BACKLOG_CLAIMS: usize = 4;
 
-/// How many recordings' links are fetched at once: as many as a page of the listing holds.
-const BACKLOG_ROWS: u32 = 99;
+/// How many recordings' links are fetched at once: as many as a page of the listing holds, less some for those that
+/// upstream lists and the catalog does not know yet.
+const BACKLOG_ROWS: u32 = 90;
 
 /// A disk that does not take bodies, or a catalog that takes no writes, for now.
 struct LocalFault {
@@ -259,7 +261,7 @@ impl<'a> Run<'a> {
                 backlog: windows
                     .get(&claim.recording.workspace)
                     .copied()
-                    .filter(|_| ticket.is_none()),
+                    .filter(|window| ticket.is_none() && window.holds(claim.created_at)),
                 recording: claim.recording.clone(),
                 created_at: claim.created_at,
                 format: Format::from_upstream(&claim.format),
@@ -274,33 +276,31 @@ impl<'a> Run<'a> {
         Ok(claimed)
     }
 
-    /// For each workspace of which many claims have no link at hand: when the recordings that are claimed and the next
-    /// that are due were created, so that the links of many can be fetched by one request.
+    /// For each workspace of which many claims have no link at hand: a span of time that begins with the oldest of them
+    /// and holds no more recordings than a page of the listing, so that one request brings the links of all of them,
+    /// whatever the order of the list.
     async fn backlog_windows<T>(
         &self,
         claims: &[Claim],
         tickets: &HashMap<RecordingRef, T>,
     ) -> HashMap<WorkspaceName, Window> {
-        let mut lacking: HashMap<&WorkspaceName, Vec<&Claim>> = HashMap::new();
+        let mut lacking: HashMap<&WorkspaceName, (usize, Timestamp)> = HashMap::new();
         for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
-            lacking.entry(&claim.recording.workspace).or_default().push(claim);
+            let (count, from) = lacking
+                .entry(&claim.recording.workspace)
+                .or_insert((0, claim.created_at));
+            *count += 1;
+            *from = claim.created_at.min(*from);
         }
         let mut windows = HashMap::new();
-        for (workspace, claims) in lacking.into_iter().filter(|(_, claims)| claims.len() >= BACKLOG_CLAIMS) {
-            let created = claims.iter().map(|claim| claim.created_at);
-            let (Some(from), Some(until)) = (created.clone().min(), created.max()) else {
+        for (workspace, (count, from)) in lacking {
+            if count < BACKLOG_CLAIMS {
                 continue;
-            };
-            let rows = BACKLOG_ROWS.saturating_sub(u32::try_from(claims.len()).unwrap_or(BACKLOG_ROWS));
-            // Only a saving: without it, links are asked for one by one.
-            let horizon = self.queue.catalog.due_horizon(workspace, rows).await.ok().flatten();
-            windows.insert(
-                workspace.clone(),
-                Window {
-                    from,
-                    until: horizon.map_or(until, |at| at.max(until)),
-                },
-            );
+            }
+            // Only a saving: where the span cannot be told, links are asked for one by one.
+            if let Ok(until) = self.queue.catalog.span_end(workspace, from, BACKLOG_ROWS).await {
+                windows.insert(workspace.clone(), Window { from, until });
+            }
         }
         windows
     }

@@ -25,8 +25,10 @@ async fn a_queue_that_outlasts_its_links_mints_others_in_time() {
     scene.expect_archived(&ids);
     let expired = scene.bird.expired_media_requests();
     assert!(expired <= 4, "{expired} requests with links past their time");
-    assert!(scene.bird.item_requests() >= 50, "the queue outlasted the links");
-    assert!(scene.bird.item_requests() <= 300, "{}", scene.bird.item_requests());
+    // The walk is over within a few pages: whatever else is listed brings links for what outlasted its own.
+    let (lists, items) = (scene.bird.list_requests(), scene.bird.item_requests());
+    assert!(lists > 4, "the queue did not outlast its links");
+    assert!(lists + items <= 100, "{lists} lists, {items} items for 300 recordings");
     assert!(scene.bird.most_media_in_flight() <= 16);
 }
 
@@ -66,4 +68,27 @@ async fn a_clock_that_is_hours_off_spoils_no_link() {
         assert_eq!(scene.bird.expired_media_requests(), 0, "{name}");
     })
     .await;
+}
+
+#[tokio::test]
+#[ignore = "takes a minute; the smaller case above always runs"]
+async fn five_thousand_with_links_of_two_seconds_are_all_archived() {
+    let scene = Scene::with(BirdOptions {
+        url_life: Duration::from_secs(2),
+        ..BirdOptions::default()
+    })
+    .await;
+    let ids = scene.add(5_000);
+    scene.once(0).await;
+    scene.expect_archived(&ids);
+    let (expired, media) = (scene.bird.expired_media_requests(), scene.bird.media_requests());
+    eprintln!(
+        "{media} media requests, {expired} expired, {} lists, {} items",
+        scene.bird.list_requests(),
+        scene.bird.item_requests()
+    );
+    assert!(
+        expired * 100 < media,
+        "{expired} of {media} downloads began on a dead link"
+    );
 }
