@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use url::Host;
 use url::Url;
+
+use crate::domain::host::is_loopback;
 
 /// How long a TCP connection and its TLS handshake may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,15 +62,4 @@ fn common() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
-}
-
-/// Whether a URL's host is this machine, by its name or address.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
