@@ -94,7 +94,7 @@ impl App {
         );
         let scheduler = Scheduler::new(
             Arc::new(lister),
-            Sweep::new(catalog.clone(), clock),
+            Sweep::new(catalog.clone(), store.clone(), clock),
             SchedulerOptions {
                 interval: config.sync.interval,
                 full_walk_interval: config.sync.full_walk_interval,

@@ -135,6 +135,10 @@ impl App {
                 return Err(error);
             }
         };
+        // Only a saving of work for the next run: where it fails now, it is done then.
+        if let Err(error) = self.scheduler.refresh_sidecars(life.soft()).await {
+            tracing::debug!(error = %error, "sidecars could not be brought up to date");
+        }
         let mut workspaces = self
             .reader
             .workspaces()

@@ -6,6 +6,7 @@
 
 mod claims;
 mod error;
+mod history;
 mod list;
 mod open;
 mod preflight;
@@ -24,6 +25,7 @@ mod workspaces;
 pub use claims::Claim;
 pub use error::CatalogError;
 pub use error::Refusal;
+pub use history::StaleSidecar;
 pub use list::ListCursor;
 pub use list::ListFilter;
 pub use list::RecordingRow;
@@ -33,7 +35,6 @@ pub use read::CatalogReader;
 pub use retry::RetryReport;
 pub use set_aside::SetAsideRow;
 pub use settle::ClaimEnd;
-pub use show::MetadataVersion;
 pub use show::RecordingDetail;
 pub use status::ArchiveRow;
 pub use status::LastWalk;

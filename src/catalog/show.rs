@@ -11,6 +11,7 @@ use super::read::CatalogReader;
 use super::rows::Columns;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
+use crate::domain::recording::MetadataVersion;
 
 const OPERATION: &str = "show a recording";
 
@@ -37,15 +38,6 @@ pub struct RecordingDetail {
     pub remark: Option<String>,
     /// Metadata as it was before upstream changed it after archiving, oldest first.
     pub metadata_versions: Vec<MetadataVersion>,
-}
-
-/// Metadata that upstream changed after archiving.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetadataVersion {
-    /// When the change was seen.
-    pub superseded_at: Timestamp,
-    /// The object as it was until then.
-    pub metadata: String,
 }
 
 impl CatalogReader {
@@ -124,10 +116,13 @@ async fn details_of(connection: &mut SqliteConnection, id: &RecordingId) -> Resu
         .collect()
 }
 
-async fn versions_of(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<MetadataVersion>, CatalogError> {
+pub(super) async fn versions_of(
+    connection: &mut SqliteConnection,
+    seq: i64,
+) -> Result<Vec<MetadataVersion>, CatalogError> {
     let rows = sqlx::query!(
         "-- catalog.metadata_versions
-        SELECT version, superseded_at, metadata FROM metadata_versions WHERE seq = ?1 ORDER BY version",
+        SELECT version, superseded_at, metadata FROM metadata_versions WHERE seq = ?1 ORDER BY superseded_at, version",
         seq
     )
     .fetch_all(connection)

@@ -31,6 +31,7 @@ use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::key::StoreKey;
 use crate::domain::recording::Format;
+use crate::domain::recording::History;
 use crate::domain::redact::one_line;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
@@ -70,14 +71,14 @@ pub struct Offer {
 pub struct FetchJob {
     /// Which recording.
     pub recording: RecordingRef,
-    /// Its creation, which is part of its name.
-    pub created_at: Timestamp,
     /// What kind of file it should be.
     pub format: Format,
     /// How long upstream says it plays.
     pub duration_seconds: Option<i64>,
     /// Its metadata, for the sidecar.
     pub metadata: String,
+    /// What else is known of it, for the sidecar. Its creation is part of its name.
+    pub history: History,
     /// A link, if one is at hand.
     pub ticket: Option<Ticket>,
     /// Where it is one of many without a link: when those were created, so that one request may bring links for all.
@@ -213,7 +214,7 @@ impl Fetcher {
     /// # Errors
     /// Says why nothing is stored, and whose fault that is.
     pub async fn fetch(&self, job: FetchJob, stop: &CancellationToken) -> Result<StoredObject, FetchError> {
-        let key = StoreKey::new(&job.recording, job.created_at, job.format);
+        let key = StoreKey::new(&job.recording, job.history.created_at, job.format);
         if let Some(object) = self.store.adopt(&key, &job.recording).await? {
             tracing::info!(
                 workspace.name = %job.recording.workspace, recording.id = %job.recording.id,

@@ -25,9 +25,12 @@ use super::sidecar::Sidecar;
 use super::staging::BodyFacts;
 use super::staging::StagedFile;
 use super::staging::SyncedFile;
+use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::ids::RecordingRef;
 use crate::domain::key::StoreKey;
+use crate::domain::recording::History;
+use crate::domain::report::EarlierSidecar;
 use crate::domain::report::StoredObject;
 
 const READ_BYTES: usize = 256 * 1024;
@@ -69,10 +72,8 @@ pub(super) fn publish(
 ) -> Result<StoredObject, StoreError> {
     let root = Arc::clone(&staged.root);
     let body = staged.sync()?;
-    let (sidecar, text) = describe(&root, facts, key, note)?;
-    let mut beside = StagedFile::create(&root)?;
-    beside.write(text.as_bytes())?;
-    let beside = beside.sync()?;
+    let (sidecar, text) = describe(key, (facts.sha256, facts.size_bytes), root.clock.now(), note)?;
+    let beside = stage_text(&root, &text)?;
     let folder = root.make_folder(key).map_err(|refused| {
         if durable::is_no_folder(&refused) {
             conflict(
@@ -93,26 +94,28 @@ pub(super) fn publish(
     if !was_free {
         compare(&folder, key, facts)?;
     }
-    let sidecar = publish_sidecar(beside, &folder, key, sidecar, was_free)?;
+    let (sidecar, was_there) = publish_sidecar(beside, &folder, key, sidecar, was_free)?;
     sync_folders(&root, key, &folder)?;
-    Ok(stored(key, sidecar))
+    Ok(stored(key, sidecar, was_there))
 }
 
+/// The sidecar of a body, and its text.
 fn describe(
-    root: &Root,
-    facts: &BodyFacts,
     key: &StoreKey,
+    (sha256, size_bytes): (Sha256Digest, u64),
+    archived_at: Timestamp,
     note: SidecarNote,
 ) -> Result<(Sidecar, String), StoreError> {
     let sidecar = Sidecar {
         workspace: note.recording.workspace,
-        sha256: facts.sha256,
-        size_bytes: facts.size_bytes,
+        sha256,
+        size_bytes,
         content_type: note.content_type,
         etag: note.etag,
-        archived_at: root.clock.now(),
+        archived_at,
         archiver_version: env!("CARGO_PKG_VERSION").to_owned(),
         remark: note.remark,
+        history: Some(note.history),
         metadata: note.metadata,
     };
     let invalid = |why: String| StoreError::because(StoreErrorKind::Invalid, "describe", key.to_string(), why);
@@ -121,6 +124,59 @@ fn describe(
     }
     let text = sidecar::render(&sidecar).map_err(|why| invalid(why.to_string()))?;
     Ok((sidecar, text))
+}
+
+/// Stages a text and makes it durable.
+fn stage_text(root: &Arc<Root>, text: &str) -> Result<SyncedFile, StoreError> {
+    let mut staged = StagedFile::create(root)?;
+    staged.write(text.as_bytes())?;
+    staged.sync()
+}
+
+/// Writes a sidecar anew, in the place of the one that is there.
+pub(super) fn describe_again(
+    root: &Arc<Root>,
+    object: StoredObject,
+    metadata: String,
+    history: History,
+) -> Result<(), StoreError> {
+    let key = object.key;
+    let note = SidecarNote {
+        recording: key.recording().clone(),
+        metadata,
+        history,
+        content_type: object.content_type,
+        etag: object.etag,
+        remark: object.remark,
+    };
+    let (ours, text) = describe(&key, (object.sha256, object.size_bytes), object.archived_at, note)?;
+    let failed = |op| move |path: String| move |refused| StoreError::local(op, path, refused);
+    let folder = root
+        .open_folder(&key)
+        .map_err(failed("open the folder of")(key.to_string()))?
+        .ok_or_else(|| conflict(key.to_string(), "its folder is gone"))?;
+    match look(&folder, &key.sidecar_name(), &key)? {
+        Standing::Nothing => {}
+        Standing::Other(found) => return Err(conflict(sidecar_path(&key), &format!("{found} stands there"))),
+        Standing::File(file, _) => match read_on_disk(&file, &key)? {
+            Some(existing) if !describes(&existing, &ours) => {
+                let why = "the sidecar there describes another body than the catalog does";
+                return Err(conflict(sidecar_path(&key), why));
+            }
+            Some(mut existing) => {
+                // Who wrote it last is no reason to write it again.
+                existing.archiver_version.clone_from(&ours.archiver_version);
+                if existing == ours {
+                    return sync_folders(root, &key, &folder);
+                }
+            }
+            None => {}
+        },
+    }
+    stage_text(root, &text)?
+        .replace(&folder, &key.sidecar_name())
+        .map_err(failed("publish")(sidecar_path(&key)))?;
+    sync_folders(root, &key, &folder)
 }
 
 /// Holds the body that has our name against ours: the same bytes are as good as published.
@@ -143,20 +199,20 @@ fn compare(folder: &File, key: &StoreKey, ours: &BodyFacts) -> Result<(), StoreE
     Err(StoreError::conflict_of_bodies(key.to_string(), conflict))
 }
 
-/// Puts the sidecar beside its body; one that describes this body already is kept.
+/// Puts the sidecar beside its body; one that describes this body already is kept, and the answer says so.
 fn publish_sidecar(
     beside: SyncedFile,
     folder: &File,
     key: &StoreKey,
     ours: Sidecar,
     body_was_free: bool,
-) -> Result<Sidecar, StoreError> {
+) -> Result<(Sidecar, bool), StoreError> {
     let name = key.sidecar_name();
     let failed = |refused| StoreError::local("publish", sidecar_path(key), refused);
     let existing = match look(folder, &name, key)? {
         Standing::Nothing => {
             return if beside.publish(folder, &name).map_err(failed)? {
-                Ok(ours)
+                Ok((ours, false))
             } else {
                 Err(conflict(sidecar_path(key), "something has just been put there"))
             };
@@ -165,14 +221,14 @@ fn publish_sidecar(
         Standing::File(file, _) => read_on_disk(&file, key)?,
     };
     match existing {
-        Some(existing) if describes(&existing, &ours) => Ok(existing),
+        Some(existing) if describes(&existing, &ours) => Ok((existing, true)),
         // A body stands with a sidecar of another: which of them is right is not ours to say.
         Some(_) if !body_was_free => Err(conflict(
             sidecar_path(key),
             "the sidecar there describes another body than the one beside it",
         )),
         // Left alone by a crash, or without meaning: it speaks for no body that is here.
-        _ => beside.replace(folder, &name).map(|()| ours).map_err(failed),
+        _ => beside.replace(folder, &name).map(|()| (ours, false)).map_err(failed),
     }
 }
 
@@ -207,7 +263,7 @@ pub(super) fn adopt(root: &Root, key: &StoreKey, recording: &RecordingRef) -> Re
         return Ok(None);
     }
     sync_folders(root, key, &folder)?;
-    Ok(Some(stored(key, sidecar)))
+    Ok(Some(stored(key, sidecar, true)))
 }
 
 /// Makes a file's bytes durable and hashes what the disk gives back.
@@ -269,7 +325,7 @@ fn sidecar_path(key: &StoreKey) -> String {
     format!("{}/{}", folders.join("/"), key.sidecar_name())
 }
 
-fn stored(key: &StoreKey, sidecar: Sidecar) -> StoredObject {
+fn stored(key: &StoreKey, sidecar: Sidecar, was_there: bool) -> StoredObject {
     StoredObject {
         key: key.clone(),
         size_bytes: sidecar.size_bytes,
@@ -278,5 +334,11 @@ fn stored(key: &StoreKey, sidecar: Sidecar) -> StoredObject {
         etag: sidecar.etag,
         archived_at: sidecar.archived_at,
         remark: sidecar.remark,
+        earlier: was_there.then(|| {
+            Box::new(EarlierSidecar {
+                metadata: sidecar.metadata,
+                history: sidecar.history,
+            })
+        }),
     }
 }

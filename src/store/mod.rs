@@ -29,6 +29,7 @@ pub use staging::StagedBody;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::RecordingRef;
 use crate::domain::key::StoreKey;
+use crate::domain::recording::History;
 use crate::domain::report::StoredObject;
 use root::Root;
 use root::STAGING;
@@ -55,6 +56,8 @@ pub struct SidecarNote {
     pub recording: RecordingRef,
     /// Upstream's JSON object, without `url` and without signed links. Its `id` is the recording's.
     pub metadata: String,
+    /// What the catalog knows of it besides.
+    pub history: History,
     /// The media host's `Content-Type`, verbatim.
     pub content_type: Option<String>,
     /// The media host's `ETag`, verbatim.
@@ -195,6 +198,25 @@ impl Store {
     pub async fn adopt(&self, key: &StoreKey, recording: &RecordingRef) -> Result<Option<StoredObject>, StoreError> {
         let (root, key, recording) = (Arc::clone(&self.root), key.clone(), recording.clone());
         on_disk("adopt from", move || local::adopt(&root, &key, &recording)).await
+    }
+
+    /// Writes the sidecar of a stored body anew, in the place of the one that is there, durably. Runs to its end once
+    /// begun.
+    ///
+    /// # Errors
+    /// Of kind `Conflict` when something stands there that is no sidecar of ours or describes another body; it is left as
+    /// it is. Of kind `Local` when the disk refuses.
+    pub async fn describe_again(
+        &self,
+        object: StoredObject,
+        metadata: String,
+        history: History,
+    ) -> Result<(), StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("describe again in", move || {
+            local::describe_again(&root, object, metadata, history)
+        })
+        .await
     }
 }
 

@@ -20,6 +20,8 @@ use birdkeep::domain::digest::Sha256Digest;
 use birdkeep::domain::ids::RecordingRef;
 use birdkeep::domain::key::StoreKey;
 use birdkeep::domain::recording::Format;
+use birdkeep::domain::recording::History;
+use birdkeep::domain::report::EarlierSidecar;
 use birdkeep::domain::report::StoredObject;
 use birdkeep::store::BodyPlan;
 use birdkeep::store::OpenError;
@@ -81,6 +83,13 @@ fn note() -> SidecarNote {
         content_type: Some("audio/mpeg".to_owned()),
         etag: Some("\"abc\"".to_owned()),
         remark: None,
+        history: History {
+            workspace_id: "w-1".parse().unwrap(),
+            created_at: "2023-10-23T15:55:08.234Z".parse().unwrap(),
+            first_seen_at: "2023-10-23T15:56:00Z".parse().unwrap(),
+            attempts: 2,
+            versions: Vec::new(),
+        },
     }
 }
 
@@ -89,6 +98,18 @@ const PLAN: BodyPlan = BodyPlan {
     want_md5: true,
     max_bytes: 10_000_000,
 };
+
+/// What is returned of an object whose sidecar was there already.
+fn found_again(stored: &StoredObject) -> StoredObject {
+    let earlier = EarlierSidecar {
+        metadata: note().metadata,
+        history: Some(note().history),
+    };
+    StoredObject {
+        earlier: Some(Box::new(earlier)),
+        ..stored.clone()
+    }
+}
 
 /// Bytes that differ from place to place.
 fn body(length: usize) -> Vec<u8> {
@@ -247,7 +268,7 @@ async fn the_same_body_again_is_adopted_and_another_is_a_conflict() {
     };
     let before = (inodes(), fs::read(beside(dir.path())).unwrap());
 
-    assert_eq!(publish(&store, &body(1000)).await.unwrap(), first);
+    assert_eq!(publish(&store, &body(1000)).await.unwrap(), found_again(&first));
 
     for other in [body(999), body(1000).into_iter().rev().collect()] {
         let error = publish(&store, &other).await.unwrap_err();
@@ -744,7 +765,7 @@ async fn a_body_that_a_crash_left_is_adopted_only_if_all_of_it_is_right() {
     assert_eq!(entries(&dir.path().join("recordings")), [""; 0]);
 
     let stored = publish(&store, &body(5000)).await.unwrap();
-    assert_eq!(adopt().await, Some(stored.clone()));
+    assert_eq!(adopt().await, Some(found_again(&stored)));
     let (bytes, text) = (
         fs::read(media(dir.path())).unwrap(),
         fs::read_to_string(beside(dir.path())).unwrap(),
@@ -774,7 +795,7 @@ async fn a_body_that_a_crash_left_is_adopted_only_if_all_of_it_is_right() {
     fs::remove_file(beside(dir.path())).unwrap();
     assert_eq!(adopt().await, None);
     assert_eq!(publish(&store, &body(5000)).await.unwrap(), stored);
-    assert_eq!(adopt().await, Some(stored));
+    assert_eq!(adopt().await, Some(found_again(&stored)));
 
     let mut flipped = bytes.clone();
     flipped[4999] ^= 1;
