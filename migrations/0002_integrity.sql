@@ -3,6 +3,10 @@
 
 PRAGMA user_version = 2;
 
+-- When this file was copied by `birdkeep backup`; NULL in a catalog that is in use. Set, it tells that the catalog was
+-- restored and may be older than the files beside it.
+ALTER TABLE archive ADD COLUMN copied_at INTEGER;
+
 -- How often upstream changed the metadata since it was first listed. Written by the lister.
 ALTER TABLE recordings ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 -- Which of them the sidecar holds; NULL where that is not known.
