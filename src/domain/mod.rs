@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod digest;
 pub mod explain;
+pub mod finding;
 pub mod host;
 pub mod ids;
 pub mod key;

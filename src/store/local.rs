@@ -9,8 +9,6 @@ use std::io::Read;
 use std::sync::Arc;
 
 use rustix::fs::Advice;
-use sha2::Digest;
-use sha2::Sha256;
 
 use super::SidecarNote;
 use super::durable;
@@ -18,6 +16,8 @@ use super::durable::Standing;
 use super::error::Conflict;
 use super::error::StoreError;
 use super::error::StoreErrorKind;
+use super::reread;
+use super::reread::ReadPace;
 use super::root::Root;
 use super::root::STAGING;
 use super::sidecar;
@@ -33,7 +33,6 @@ use crate::domain::recording::History;
 use crate::domain::report::EarlierSidecar;
 use crate::domain::report::StoredObject;
 
-const READ_BYTES: usize = 256 * 1024;
 /// Far above what upstream sends for one recording; a sidecar beyond it is not read.
 const LONGEST_SIDECAR_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -269,42 +268,31 @@ pub(super) fn adopt(root: &Root, key: &StoreKey, recording: &RecordingRef) -> Re
 /// Makes a file's bytes durable and hashes what the disk gives back.
 ///
 /// The cache is dropped in between: a sync that failed in an earlier life would leave there what the disk never got.
-fn hash_on_disk(mut file: &File, key: &StoreKey) -> Result<(Sha256Digest, u64), StoreError> {
-    settle(file).map_err(|refused| StoreError::local("sync", key.to_string(), refused))?;
-    let mut hash = || {
-        let (mut sha256, mut size_bytes) = (Sha256::new(), 0_u64);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok((Sha256Digest(sha256.finalize().into()), size_bytes)),
-                Ok(count) => {
-                    sha256.update(&buffer[..count]);
-                    size_bytes += count as u64;
-                }
-                Err(again) if again.kind() == io::ErrorKind::Interrupted => {}
-                Err(refused) => return Err(refused),
-            }
-        }
-    };
-    hash().map_err(|refused| StoreError::local("read", key.to_string(), refused))
+fn hash_on_disk(file: &File, key: &StoreKey) -> Result<(Sha256Digest, u64), StoreError> {
+    let local = |op| move |refused| StoreError::local(op, key.to_string(), refused);
+    file.sync_all().map_err(local("sync"))?;
+    reread::hash(file, &ReadPace::default())
+        .and_then(|hashed| hashed.ok_or_else(|| io::Error::other("nobody stops this")))
+        .map_err(local("read"))
 }
 
 /// Makes a sidecar's bytes durable and reads what the disk gives back; `None` where that is no sidecar.
 fn read_on_disk(file: &File, key: &StoreKey) -> Result<Option<Sidecar>, StoreError> {
     let local = |op| move |refused| StoreError::local(op, sidecar_path(key), refused);
-    settle(file).map_err(local("sync"))?;
-    let mut text = Vec::new();
-    file.take(LONGEST_SIDECAR_BYTES)
-        .read_to_end(&mut text)
-        .map_err(local("read"))?;
-    Ok(String::from_utf8(text).ok().and_then(|text| sidecar::parse(&text).ok()))
+    file.sync_all().map_err(local("sync"))?;
+    Ok(read_sidecar(file).map_err(local("read"))?.ok())
 }
 
-fn settle(file: &File) -> io::Result<()> {
-    file.sync_all()?;
+/// Reads a sidecar from the disk, or says why it is none.
+pub(super) fn read_sidecar(file: &File) -> io::Result<Result<Sidecar, String>> {
     // Advice only: where it is not taken, the cache is read.
     let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
-    Ok(())
+    let mut text = Vec::new();
+    file.take(LONGEST_SIDECAR_BYTES).read_to_end(&mut text)?;
+    Ok(match std::str::from_utf8(&text) {
+        Ok(text) => sidecar::parse(text).map_err(|why| why.to_string()),
+        Err(_) => Err("not text".to_owned()),
+    })
 }
 
 fn sync_folders(root: &Root, key: &StoreKey, folder: &File) -> Result<(), StoreError> {
@@ -320,7 +308,7 @@ fn conflict(path: String, reason: &str) -> StoreError {
     StoreError::because(StoreErrorKind::Conflict, "publish", path, reason)
 }
 
-fn sidecar_path(key: &StoreKey) -> String {
+pub(super) fn sidecar_path(key: &StoreKey) -> String {
     let folders: Vec<_> = key.folders().collect();
     format!("{}/{}", folders.join("/"), key.sidecar_name())
 }

@@ -8,6 +8,8 @@ mod error;
 mod local;
 mod lock;
 mod marker;
+mod reader;
+mod reread;
 mod root;
 pub mod sidecar;
 mod staging;
@@ -21,6 +23,12 @@ pub use error::Conflict;
 pub use error::OpenError;
 pub use error::StoreError;
 pub use error::StoreErrorKind;
+pub use reader::Expected;
+pub use reader::Listing;
+pub use reader::Reread;
+pub use reader::StoreReader;
+pub use reader::Walk;
+pub use reread::ReadPace;
 pub use staging::BodyFacts;
 pub use staging::BodyPlan;
 pub use staging::SealedBody;
@@ -125,6 +133,14 @@ impl Store {
         };
         let resolved = dir.canonicalize().map_err(io)?;
         durable::try_folder(&root::open_to_look(&resolved)?).map_err(io)
+    }
+
+    /// The read side.
+    ///
+    /// # Errors
+    /// As [`StoreReader::open`].
+    pub fn reader(&self) -> Result<StoreReader, OpenError> {
+        StoreReader::open(&self.root.dir)
     }
 
     /// The id in the archive's marker.
