@@ -30,3 +30,4 @@ pub use ticket::Ticket;
 pub use tickets::Lane;
 pub use tickets::TicketBook;
 pub use upstream_clock::UpstreamClock;
+pub use wire::read_stored;

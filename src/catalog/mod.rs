@@ -5,13 +5,17 @@
 //! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
 
 mod claims;
+mod copied;
 mod error;
+mod found;
+mod found_rows;
 mod history;
 mod list;
 mod open;
 mod preflight;
 mod read;
 mod reclaim;
+mod remake;
 mod retry;
 mod rows;
 mod set_aside;
@@ -23,8 +27,10 @@ mod walks;
 mod workspaces;
 
 pub use claims::Claim;
+pub use copied::ArchivedBody;
 pub use error::CatalogError;
 pub use error::Refusal;
+pub use found::TakenUp;
 pub use history::StaleSidecar;
 pub use list::ListCursor;
 pub use list::ListFilter;
@@ -32,6 +38,7 @@ pub use list::RecordingRow;
 pub use open::Catalog;
 pub use open::CatalogOptions;
 pub use read::CatalogReader;
+pub use remake::Remake;
 pub use retry::RetryReport;
 pub use set_aside::SetAsideRow;
 pub use settle::ClaimEnd;

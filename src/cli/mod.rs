@@ -8,6 +8,7 @@ mod list;
 mod once;
 mod output;
 mod progress;
+mod rebuild;
 mod retry;
 mod show;
 mod status;
@@ -98,6 +99,8 @@ enum Command {
     },
     /// Make recordings due again that were given up or gone; end the wait of those that failed
     Retry(retry::RetryArgs),
+    /// Make the catalog again from the sidecars, where there is none
+    Rebuild(rebuild::RebuildArgs),
 }
 
 /// How a report is printed.
@@ -154,6 +157,10 @@ fn run_outcome() -> Outcome {
         output::complain("--once runs a pass and takes no command");
         return Outcome::Usage;
     }
+    if matches!(line.command, Some(Command::Rebuild(_))) && !line.global.workspace.is_empty() {
+        output::complain("rebuild makes the whole catalog and takes no --workspace");
+        return Outcome::Usage;
+    }
     if let Err(error) = telemetry::init(&line.global.log_level, line.global.log_format) {
         output::complain(&error.to_string());
         return Outcome::Usage;
@@ -205,6 +212,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         Some(Command::List(args)) => list::run(config, selected, args).await,
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
         Some(Command::Retry(args)) => retry::run(config, &selected, args).await,
+        Some(Command::Rebuild(args)) => rebuild::run(config, clock, args).await,
     };
     result.unwrap_or_else(|error| {
         output::complain(&format!("{error:#}"));
