@@ -59,7 +59,7 @@ pub async fn adopt_unknown(
     };
     let taken = stock.take(&group, &workspaces, Look::Whole).await?;
     let taken = taken.ok_or(RebuildError::Stopped)?;
-    let found = match (taken.found, taken.unusable) {
+    let found = match (taken.found, taken.unused.unusable) {
         (Some(found), _) => found,
         (None, Some(unusable)) => return Ok(Adoption::Refused(unusable.reason)),
         (None, None) => return Ok(Adoption::Refused("it has no sidecar".to_owned())),

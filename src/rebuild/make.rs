@@ -23,6 +23,7 @@ use super::report::Unusable;
 use super::stock::Look;
 use super::stock::Stock;
 use super::stock::Taken;
+use super::stock::Unused;
 use super::workspaces::Workspaces;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogOptions;
@@ -81,8 +82,8 @@ pub async fn rebuild(
         let catalog = remake.catalog();
         go_through(&stock, &workspaces, look, stop, async |step| match step {
             Taking::Batch(found) => take_up(catalog, &found, &mut report, progress).await,
-            Taking::Aside(taken) => {
-                set_aside(taken, &mut report);
+            Taking::Unused(unused) => {
+                note_unused(unused, &mut report);
                 Ok(())
             }
         })
@@ -153,7 +154,7 @@ pub(super) enum Taking {
     /// Recordings, to be taken up in one transaction.
     Batch(Vec<FoundRecording>),
     /// What could not be used.
-    Aside(Taken),
+    Unused(Unused),
 }
 
 /// Goes through the archive, several bodies at a time, in the order of their names.
@@ -171,8 +172,11 @@ pub(super) async fn go_through(
     let taken = steps.map_ok(async |step| match step {
         Step::Group(group) => stock.take(&group, workspaces, look).await,
         Step::Stranger(unusable) => Ok(Some(Taken {
-            unusable: Some(unusable),
-            ..Taken::default()
+            found: None,
+            unused: Unused {
+                unusable: Some(unusable),
+                lone_bodies: Vec::new(),
+            },
         })),
     });
     let mut taken = pin!(taken.try_buffered(bodies_at_once()));
@@ -184,12 +188,12 @@ pub(super) async fn go_through(
             next = taken.try_next() => next?,
         };
         let Some(next) = next else { break };
-        let mut next = next.ok_or(RebuildError::Stopped)?;
-        if let Some(found) = next.found.take() {
+        let next = next.ok_or(RebuildError::Stopped)?;
+        if let Some(found) = next.found {
             held_bytes += weight(&found);
             batch.push(found);
         }
-        hand_over(Taking::Aside(next)).await?;
+        hand_over(Taking::Unused(next.unused)).await?;
         if batch.len() >= ROWS_AT_ONCE || held_bytes >= METADATA_AT_ONCE {
             hand_over(Taking::Batch(std::mem::take(&mut batch))).await?;
             held_bytes = 0;
@@ -231,11 +235,11 @@ async fn take_up(
     Ok(())
 }
 
-fn set_aside(taken: Taken, report: &mut RebuildReport) {
-    if let Some(unusable) = taken.unusable {
+fn note_unused(unused: Unused, report: &mut RebuildReport) {
+    if let Some(unusable) = unused.unusable {
         report.refuse(unusable);
     }
-    for body in taken.lone_bodies {
+    for body in unused.lone_bodies {
         report.note_lone_body(body);
     }
 }

@@ -99,11 +99,11 @@ pub async fn reconcile(
     };
     go_through(&stock, &workspaces, Look::Whole, stop, async |step| match step {
         Taking::Batch(found) => take_up(catalog, &found, &mut report).await,
-        Taking::Aside(taken) => {
-            if let Some(unusable) = &taken.unusable {
+        Taking::Unused(unused) => {
+            if let Some(unusable) = &unused.unusable {
                 tracing::debug!(path = unusable.path, reason = unusable.reason, "not used");
             }
-            report.unusable += u64::from(taken.unusable.is_some()) + taken.lone_bodies.len() as u64;
+            report.unusable += u64::from(unused.unusable.is_some()) + unused.lone_bodies.len() as u64;
             Ok(())
         }
     })

@@ -48,6 +48,13 @@ pub(super) enum Look {
 pub(super) struct Taken {
     /// The recording, where they tell of one.
     pub(super) found: Option<FoundRecording>,
+    /// What else there was.
+    pub(super) unused: Unused,
+}
+
+/// What nothing could be made of.
+#[derive(Debug, Default)]
+pub(super) struct Unused {
     /// What could not be used.
     pub(super) unusable: Option<Unusable>,
     /// Bodies that nothing speaks for.
@@ -77,7 +84,7 @@ impl Stock {
     ) -> Result<Option<Taken>, RebuildError> {
         let told = match self.told(group, workspaces).await {
             Ok(told) => told,
-            Err(reason) => return Ok(Some(unusable(group, reason))),
+            Err(reason) => return Ok(Some(unusable(group, &reason))),
         };
         let known = self.known(group, &told).await?;
         let looked = match known {
@@ -88,9 +95,11 @@ impl Stock {
             return Ok(None);
         };
         Ok(Some(Taken {
-            lone_bodies: all_but(group, Some(&key)),
+            unused: Unused {
+                unusable: None,
+                lone_bodies: all_but(group, Some(&key)),
+            },
             found: Some(told.into_found(key, body)),
-            unusable: None,
         }))
     }
 
@@ -210,14 +219,16 @@ impl Told {
 }
 
 /// Everything of a group that nothing speaks for.
-fn unusable(group: &Group, reason: String) -> Taken {
+fn unusable(group: &Group, reason: &str) -> Taken {
     Taken {
         found: None,
-        unusable: (!reason.is_empty()).then(|| Unusable {
-            path: group.sidecar_path(),
-            reason: one_line(&reason, LONGEST_REASON),
-        }),
-        lone_bodies: all_but(group, None),
+        unused: Unused {
+            unusable: (!reason.is_empty()).then(|| Unusable {
+                path: group.sidecar_path(),
+                reason: one_line(reason, LONGEST_REASON),
+            }),
+            lone_bodies: all_but(group, None),
+        },
     }
 }
 

@@ -15,6 +15,7 @@ mod downloading;
 mod layers;
 mod listing;
 mod pace;
+mod rebuilding;
 mod simulator;
 mod stopping;
 mod store;
