@@ -68,9 +68,10 @@ impl App {
 
     /// Brings a restored catalog level with the archive, and says what was not; `false` when told to stop before the end.
     pub(super) async fn reconcile(&self, stop: &CancellationToken) -> anyhow::Result<bool> {
-        if self.is_copy().await? {
-            tracing::info!("the catalog is a restored copy: it is brought level with the archive before anything else");
+        if !self.is_copy().await? {
+            return Ok(true);
         }
+        tracing::info!("the catalog is a restored copy: it is brought level with the archive before anything else");
         let store = self.store.clone();
         let reader = tokio::task::spawn_blocking(move || store.reader())
             .await

@@ -86,6 +86,9 @@ impl Catalog {
     /// # Errors
     /// A workspace is not registered, or what SQLite says.
     pub async fn take_up(&self, found: &[FoundRecording]) -> Result<Vec<TakenUp>, CatalogError> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
         let now = self.clock.now().as_microseconds();
         let mut tx = self.begin(OPERATION).await?;
         let workspaces = found_rows::workspace_keys(&mut tx, found).await?;

@@ -36,6 +36,9 @@ pub enum RebuildError {
         /// The sidecar, relative to the archive.
         path: String,
     },
+    /// A task ended without a result.
+    #[error("a part of the work died; this is a fault in birdkeep")]
+    Died(#[source] tokio::task::JoinError),
     /// It was told to stop.
     #[error("stopped before the end; nothing was made, and the next attempt begins anew")]
     Stopped,

@@ -4,16 +4,9 @@
 //! foretold. Must not know: configuration, what is printed.
 
 use std::path::PathBuf;
-use std::pin::pin;
-
-use futures::TryStreamExt as _;
-use futures::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::METADATA_AT_ONCE;
-use super::ROWS_AT_ONCE;
-use super::bodies_at_once;
 use super::error::RebuildError;
 use super::groups::Groups;
 use super::groups::Step;
@@ -22,8 +15,8 @@ use super::report::RebuildReport;
 use super::report::Unusable;
 use super::stock::Look;
 use super::stock::Stock;
-use super::stock::Taken;
 use super::stock::Unused;
+use super::takings::Takings;
 use super::workspaces::Workspaces;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogOptions;
@@ -73,25 +66,13 @@ pub async fn rebuild(
     };
     let look = if options.quick { Look::Length } else { Look::Whole };
     let remake = Remake::begin(options.catalog).await?;
-    let filled = async {
-        remake.catalog().register_workspaces(&workspaces.to_vec()).await?;
-        let mut report = RebuildReport {
-            hashed: !options.quick,
-            ..RebuildReport::default()
-        };
-        let catalog = remake.catalog();
-        go_through(&stock, &workspaces, look, stop, async |step| match step {
-            Taking::Batch(found) => take_up(catalog, &found, &mut report, progress).await,
-            Taking::Unused(unused) => {
-                note_unused(unused, &mut report);
-                Ok(())
-            }
-        })
-        .await?;
-        Ok(report)
-    };
-    match filled.await {
+    if let Err(error) = remake.catalog().register_workspaces(&workspaces.to_vec()).await {
+        remake.abandon().await;
+        return Err(error.into());
+    }
+    match fill(remake.catalog(), Takings::new(stock, workspaces, look), progress, stop).await {
         Ok(report) => Ok(RebuildReport {
+            hashed: !options.quick,
             moved_aside: remake.finish().await?,
             ..report
         }),
@@ -100,6 +81,22 @@ pub async fn rebuild(
             Err(error)
         }
     }
+}
+
+async fn fill(
+    catalog: &Catalog,
+    mut takings: Takings,
+    progress: &watch::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<RebuildReport, RebuildError> {
+    let mut report = RebuildReport::default();
+    while let Some(batch) = takings.next(stop).await? {
+        for unused in batch.unused {
+            note_unused(unused, &mut report);
+        }
+        take_up(catalog, &batch.found, &mut report, progress).await?;
+    }
+    Ok(report)
 }
 
 /// What to do about a sidecar that names another workspace id than the one known.
@@ -147,64 +144,6 @@ pub(super) async fn look_over(
     }
     progress.send_replace(all);
     Ok(())
-}
-
-/// What comes out of going through the archive.
-pub(super) enum Taking {
-    /// Recordings, to be taken up in one transaction.
-    Batch(Vec<FoundRecording>),
-    /// What could not be used.
-    Unused(Unused),
-}
-
-/// Goes through the archive, several bodies at a time, in the order of their names.
-pub(super) async fn go_through(
-    stock: &Stock,
-    workspaces: &Workspaces,
-    look: Look,
-    stop: &CancellationToken,
-    mut hand_over: impl AsyncFnMut(Taking) -> Result<(), RebuildError>,
-) -> Result<(), RebuildError> {
-    let steps = stream::try_unfold(Groups::of(&stock.reader), async |mut groups| {
-        let next = groups.next().await.map_err(RebuildError::from)?;
-        Ok(next.map(|step| (step, groups)))
-    });
-    let taken = steps.map_ok(async |step| match step {
-        Step::Group(group) => stock.take(&group, workspaces, look).await,
-        Step::Stranger(unusable) => Ok(Some(Taken {
-            found: None,
-            unused: Unused {
-                unusable: Some(unusable),
-                lone_bodies: Vec::new(),
-            },
-        })),
-    });
-    let mut taken = pin!(taken.try_buffered(bodies_at_once()));
-    let (mut batch, mut held_bytes) = (Vec::new(), 0);
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(RebuildError::Stopped),
-            next = taken.try_next() => next?,
-        };
-        let Some(next) = next else { break };
-        let next = next.ok_or(RebuildError::Stopped)?;
-        if let Some(found) = next.found {
-            held_bytes += weight(&found);
-            batch.push(found);
-        }
-        hand_over(Taking::Unused(next.unused)).await?;
-        if batch.len() >= ROWS_AT_ONCE || held_bytes >= METADATA_AT_ONCE {
-            hand_over(Taking::Batch(std::mem::take(&mut batch))).await?;
-            held_bytes = 0;
-        }
-    }
-    hand_over(Taking::Batch(batch)).await
-}
-
-fn weight(found: &FoundRecording) -> usize {
-    let versions = found.history.versions.iter().map(|version| version.metadata.len());
-    found.recording.metadata.len() + versions.sum::<usize>()
 }
 
 async fn take_up(

@@ -9,7 +9,9 @@ mod groups;
 mod make;
 mod reconcile;
 mod report;
+mod several;
 mod stock;
+mod takings;
 mod workspaces;
 
 pub use adopt::Adoption;
@@ -22,14 +24,3 @@ pub use reconcile::reconcile;
 pub use report::Progress;
 pub use report::RebuildReport;
 pub use report::Unusable;
-
-/// Recordings that become rows in one transaction.
-const ROWS_AT_ONCE: usize = 512;
-
-/// Metadata that is held in memory before it is written, in bytes.
-const METADATA_AT_ONCE: usize = 4 * 1024 * 1024;
-
-/// How many bodies are hashed at the same time: as many as there are processors, within reason.
-fn bodies_at_once() -> usize {
-    std::thread::available_parallelism().map_or(2, |processors| processors.get().clamp(2, 16))
-}

@@ -4,25 +4,21 @@
 //! findings. Nothing is overwritten and no file is touched. Only at the very end does the catalog cease to be a copy, so
 //! that what is interrupted begins again. Must not know: when this is done.
 
-use std::pin::pin;
+use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::TryStreamExt as _;
-use futures::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::bodies_at_once;
 use super::error::RebuildError;
 use super::make::Contradiction;
-use super::make::Taking;
-use super::make::go_through;
 use super::make::is_lost;
 use super::make::look_over;
 use super::make::sidecar_path;
 use super::report::Progress;
+use super::several::Several;
 use super::stock::Look;
 use super::stock::Stock;
+use super::takings::Takings;
 use super::workspaces::Workspaces;
 use crate::catalog::ArchivedBody;
 use crate::catalog::Catalog;
@@ -97,18 +93,17 @@ pub async fn reconcile(
         pace: ReadPace::new(None, stop.clone()),
         catalog: Some(catalog.reader()),
     };
-    go_through(&stock, &workspaces, Look::Whole, stop, async |step| match step {
-        Taking::Batch(found) => take_up(catalog, &found, &mut report).await,
-        Taking::Unused(unused) => {
+    let mut takings = Takings::new(stock.clone(), workspaces, Look::Whole);
+    while let Some(batch) = takings.next(stop).await? {
+        for unused in &batch.unused {
             if let Some(unusable) = &unused.unusable {
                 tracing::debug!(path = unusable.path, reason = unusable.reason, "not used");
             }
             report.unusable += u64::from(unused.unusable.is_some()) + unused.lone_bodies.len() as u64;
-            Ok(())
         }
-    })
-    .await?;
-    find_unsound(&stock, catalog, &mut report, stop).await?;
+        take_up(catalog, &batch.found, &mut report).await?;
+    }
+    find_unsound(stock, catalog, &mut report, stop).await?;
     Ok(Some(report))
 }
 
@@ -141,27 +136,18 @@ async fn take_up(
 /// Looks whether every body that the catalog knows is there and as long as it should be; reads those that are not. In the
 /// last transaction the catalog ceases to be a copy.
 async fn find_unsound(
-    stock: &Stock,
+    stock: Stock,
     catalog: &Catalog,
     report: &mut ReconcileReport,
     stop: &CancellationToken,
 ) -> Result<(), RebuildError> {
+    let stock = Arc::new(stock);
     let mut last: Option<ArchivedBody> = None;
     loop {
         let bodies = catalog.reader().archived_bodies(last.as_ref(), BODIES_AT_ONCE).await?;
         let is_end = bodies.is_empty();
         last = bodies.last().cloned();
-        let looked = stream::iter(bodies)
-            .map(async |body| Ok::<_, RebuildError>(look_at(stock, &body).await?.map(|finding| (body, finding))))
-            .buffered(bodies_at_once());
-        let mut looked = pin!(looked);
-        let mut unsound = Vec::new();
-        while let Some(found) = looked.try_next().await? {
-            unsound.extend(found);
-            if stop.is_cancelled() {
-                return Err(RebuildError::Stopped);
-            }
-        }
+        let unsound = unsound_of(&stock, bodies, stop).await?;
         for (_, finding) in &unsound {
             match finding.kind {
                 FindingKind::Missing => report.missing += 1,
@@ -171,6 +157,34 @@ async fn find_unsound(
         catalog.note_unsound(&unsound, is_end).await?;
         if is_end {
             return Ok(());
+        }
+    }
+}
+
+/// Those of some bodies that are not as they should be, with what is wrong.
+async fn unsound_of(
+    stock: &Arc<Stock>,
+    bodies: Vec<ArchivedBody>,
+    stop: &CancellationToken,
+) -> Result<Vec<(ArchivedBody, Finding)>, RebuildError> {
+    let (mut bodies, mut under_way, mut unsound) = (bodies.into_iter(), Several::new(), Vec::new());
+    loop {
+        while !under_way.is_full() {
+            let Some(body) = bodies.next() else { break };
+            let stock = Arc::clone(stock);
+            under_way.begin(async move {
+                let finding = look_at(&stock, &body).await;
+                finding.map(|finding| finding.map(|finding| (body, finding)))
+            });
+        }
+        let looked: Option<Result<_, RebuildError>> = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(RebuildError::Stopped),
+            looked = under_way.next() => looked?,
+        };
+        match looked {
+            Some(looked) => unsound.extend(looked?),
+            None => return Ok(unsound),
         }
     }
 }

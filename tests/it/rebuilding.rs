@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken fixture should panic")]
 
+mod adopted;
 mod identical;
 mod identity;
 mod killed;

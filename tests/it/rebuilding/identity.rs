@@ -74,7 +74,7 @@ fn member() -> impl Strategy<Value = (String, String)> {
 
 prop_compose! {
     fn case()(
-        created_at in -62_135_596_799_999_999_i64..253_402_214_400_000_000,
+        created_at in -62_135_596_799_999_999_i64..253_402_207_200_000_000,
         body in proptest::collection::vec(any::<u8>(), 1..40),
         objects in proptest::collection::vec(proptest::collection::vec(member(), 0..5), 1..4),
         format in prop_oneof![Just("mp3".to_owned()), Just("OGG".to_owned()), "[a-z/.]{0,5}"],

@@ -48,8 +48,9 @@ async fn a_rebuild_makes_a_whole_catalog_or_none() {
             running.kill_9().await;
         }
         if archive.catalog_path().exists() {
-            assert_eq!(dump(&archive.catalog_path()).await, before);
+            // It needs no log to be whole.
             assert!(!with_suffix(&archive.catalog_path(), "-wal").exists());
+            assert_eq!(dump(&archive.catalog_path()).await, before);
         } else {
             unfinished += 1;
             left += u32::from(with_suffix(&archive.catalog_path(), ".rebuild").exists());
@@ -103,7 +104,9 @@ async fn a_reconciliation_that_is_killed_begins_again() {
     let before = dump(&archive.catalog_path()).await;
     let files = snapshot(&archive.dir().join("recordings"));
     // Only the archive knows of them any more.
-    ids.into_iter().for_each(|id| workspace.remove(id));
+    for id in ids {
+        workspace.remove(id);
+    }
     bird.forget_requests();
     let restore = async || {
         lose_catalog(&archive);

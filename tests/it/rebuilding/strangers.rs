@@ -30,6 +30,12 @@ async fn archived(recordings: usize) -> (Bird, WorkspaceHandle, Archive) {
     (bird, workspace, archive)
 }
 
+fn set(path: &Path, name: &str, value: &Value) {
+    change(path, |sidecar| {
+        sidecar.insert(name.to_owned(), value.clone());
+    });
+}
+
 fn change(path: &Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
     let mut sidecar: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(sidecar.as_object_mut().unwrap());
@@ -54,17 +60,10 @@ async fn sidecars_that_are_none_or_contradict_themselves_are_not_believed() {
     let path = |at: usize| sidecar_of(&archive, ids[at]);
     fs::write(path(0), "{\"workspace\": \"support\"").unwrap();
     fs::write(path(1), b"\xff\xfe").unwrap();
-    change(&path(2), |sidecar| {
-        drop(sidecar.insert("workspace".to_owned(), json!("sales")))
-    });
-    change(&path(3), |sidecar| {
-        drop(sidecar.insert("id".to_owned(), json!(ids[4].to_string())))
-    });
-    let other_day = json!("2026-03-02T10:03:00Z");
-    change(&path(4), |sidecar| {
-        drop(sidecar.insert("created_at".to_owned(), other_day))
-    });
-    change(&path(5), |sidecar| drop(sidecar.insert("status".to_owned(), json!(7))));
+    set(&path(2), "workspace", &json!("sales"));
+    set(&path(3), "id", &json!(ids[4].to_string()));
+    set(&path(4), "created_at", &json!("2026-03-02T10:03:00Z"));
+    set(&path(5), "status", &json!(7));
     // A sidecar alone in a place that is not its own.
     let copied = path(6);
     let elsewhere = copied.parent().unwrap().with_file_name("07");
