@@ -212,12 +212,11 @@ async fn insert_versions(connection: &mut SqliteConnection, rows: &str) -> Resul
     sqlx::query!(
         "-- catalog.insert_found_versions
         INSERT INTO metadata_versions (seq, superseded_at, metadata)
-        SELECT r.seq, version.value ->> 'superseded_at', version.value ->> 'metadata'
-        FROM json_each(?1) AS found
-        CROSS JOIN json_each(found.value, '$.versions') AS version
+        SELECT r.seq, chosen.value ->> 'superseded_at', chosen.value ->> 'metadata'
+        FROM json_each(?1) AS wanted
+        CROSS JOIN json_each(wanted.value, '$.versions') AS chosen
         CROSS JOIN recordings AS r
-            ON r.workspace = found.value ->> 'workspace' AND r.id = unhex(found.value ->> 'id')
-        ORDER BY found.key, version.key",
+            ON r.workspace = wanted.value ->> 'workspace' AND r.id = unhex(wanted.value ->> 'id')",
         rows
     )
     .execute(connection)
@@ -230,11 +229,11 @@ async fn insert_findings(connection: &mut SqliteConnection, rows: &str, now: i64
     sqlx::query!(
         "-- catalog.insert_found_findings
         INSERT INTO findings (seq, kind, detail, first_found_at, last_found_at)
-        SELECT r.seq, found.value ->> '$.finding.kind', found.value ->> '$.finding.detail', ?2, ?2
-        FROM json_each(?1) AS found
+        SELECT r.seq, wanted.value ->> '$.finding.kind', wanted.value ->> '$.finding.detail', ?2, ?2
+        FROM json_each(?1) AS wanted
         CROSS JOIN recordings AS r
-            ON r.workspace = found.value ->> 'workspace' AND r.id = unhex(found.value ->> 'id')
-        WHERE found.value ->> '$.finding.kind' IS NOT NULL",
+            ON r.workspace = wanted.value ->> 'workspace' AND r.id = unhex(wanted.value ->> 'id')
+        WHERE wanted.value ->> '$.finding.kind' IS NOT NULL",
         rows,
         now
     )
