@@ -11,6 +11,7 @@ mod progress;
 mod retry;
 mod show;
 mod status;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all well; 1 the work could not be done; 3 finished, but some recordings or \
-workspaces failed; 64 usage; 78 configuration.";
+workspaces failed, or damage was found; 64 usage; 78 configuration.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -98,6 +99,8 @@ enum Command {
     },
     /// Make recordings due again that were given up or gone; end the wait of those that failed
     Retry(retry::RetryArgs),
+    /// Re-read the archive and tell what is not as it was archived: missing, damaged, unreadable, unknown
+    Verify(verify::VerifyArgs),
 }
 
 /// How a report is printed.
@@ -204,6 +207,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
+        Some(Command::Verify(args)) => verify::run(config, clock, selected, args).await,
         Some(Command::Retry(args)) => retry::run(config, &selected, args).await,
     };
     result.unwrap_or_else(|error| {

@@ -13,6 +13,8 @@ mod values;
 mod workspaces;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How bodies are fetched.
     pub download: DownloadConfig,
+    /// How the daemon re-reads what is archived.
+    pub verify: VerifyConfig,
     /// The daemon's own listener.
     pub http: HttpConfig,
     /// How it stops.
@@ -146,6 +150,15 @@ pub struct DownloadConfig {
     pub allowed_hosts: Vec<HostPattern>,
 }
 
+/// `[verify]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// One part of the archive in so many is re-read a day; `None`: none is.
+    pub parts: Option<NonZeroU32>,
+    /// Read at most so fast.
+    pub bytes_per_second: NonZeroU64,
+}
+
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
@@ -225,6 +238,7 @@ impl Config {
         let api = sections::api(root.section("api", false));
         let sync = sections::sync(root.section("sync", false));
         let download = sections::download(root.section("download", false));
+        let verify = sections::verify(root.section("verify", false));
         let http = sections::http(root.section("http", false));
         let shutdown = sections::shutdown(root.section("shutdown", false));
         let section = root.section("workspaces", true);
@@ -257,6 +271,7 @@ impl Config {
                     api,
                     sync,
                     download,
+                    verify,
                     http,
                     shutdown,
                     workspaces,

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use super::DownloadConfig;
 use super::HttpConfig;
 use super::ShutdownConfig;
 use super::SyncConfig;
+use super::VerifyConfig;
 use super::fault::Origin;
 use super::reader::Reader;
 use super::reader::Section;
@@ -143,6 +146,30 @@ pub(super) fn download(mut section: Section<'_>) -> DownloadConfig {
     };
     section.finish();
     config
+}
+
+pub(super) fn verify(mut section: Section<'_>) -> VerifyConfig {
+    let config = VerifyConfig {
+        parts: section.read("sample", NonZeroU32::new(30), part),
+        bytes_per_second: section
+            .read("rate", NonZeroU64::new(20 * MIB), |kind| {
+                values::size(1)(kind).map(NonZeroU64::new)
+            })
+            .unwrap_or(NonZeroU64::MIN),
+    };
+    section.finish();
+    config
+}
+
+fn part(kind: &ValueKind) -> Result<Option<NonZeroU32>, String> {
+    let text = values::text(kind).unwrap_or_default();
+    match text.trim() {
+        "off" => Ok(None),
+        part => match part.strip_prefix("1/").and_then(|parts| parts.parse().ok()) {
+            Some(parts) => Ok(Some(parts)),
+            None => Err("expected the part to re-read a day, such as \"1/30\", or \"off\"".to_owned()),
+        },
+    }
 }
 
 pub(super) fn http(mut section: Section<'_>) -> HttpConfig {

@@ -100,6 +100,7 @@ fn the_example_states_the_defaults() {
     assert_eq!(stated.api, bare.api);
     assert_eq!(stated.sync, bare.sync);
     assert_eq!(stated.download, bare.download);
+    assert_eq!(stated.verify, bare.verify);
     assert_eq!(stated.http, bare.http);
     assert_eq!(stated.shutdown, bare.shutdown);
 }
@@ -136,13 +137,14 @@ fn the_example_names_every_key_and_no_other() {
         "api",
         "sync",
         "download",
+        "verify",
         "http",
         "shutdown",
         "workspaces.support",
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 31, "{known:?}");
+    assert_eq!(known.len(), 33, "{known:?}");
 }
 
 #[test]

@@ -20,3 +20,4 @@ mod stopping;
 mod store;
 mod support;
 mod surviving;
+mod verifying;

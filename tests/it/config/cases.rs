@@ -70,6 +70,13 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         "download.expiry_margin",
         &["length of time"],
     ),
+    (
+        "verify.sample = \"2/30\"",
+        "verify.sample",
+        &["\"2/30\"", "1/30", "off"],
+    ),
+    ("verify.sample = \"1/0\"", "verify.sample", &["1/30"]),
+    ("verify.rate = 0", "verify.rate", &["from 1 "]),
     ("download.min_rate = -1", "download.min_rate", &["size"]),
     (
         "download.allowed_hosts = []",
