@@ -96,8 +96,8 @@ fn damage(scene: &Scene) -> Vec<String> {
 #[tokio::test]
 async fn missing_damaged_wrong_sidecars_and_strangers_are_told_apart() {
     let scene = Scene::of(12).await;
-    let strangers = damage(&scene);
     let day = scene.body(11).parent().unwrap().to_owned();
+    let strangers = damage(&scene);
     let before = snapshot(&day);
     let report = scene.verify(&[], 3).await;
     let ids = |numbers: &[usize]| {
