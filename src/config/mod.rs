@@ -5,7 +5,9 @@
 
 mod fault;
 mod layers;
+mod named_file;
 mod nearest;
+mod proxies;
 mod reader;
 mod sections;
 mod sources;
@@ -23,6 +25,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::http::roots::ExtraRoots;
 
 pub use fault::ConfigFaults;
 pub use fault::Fault;
@@ -54,12 +57,16 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How bodies are fetched.
     pub download: DownloadConfig,
+    /// Whom we trust.
+    pub tls: TlsConfig,
     /// The daemon's own listener.
     pub http: HttpConfig,
     /// How it stops.
     pub shutdown: ShutdownConfig,
     /// Whose recordings, in the order of their names; at least one.
     pub workspaces: Vec<WorkspaceConfig>,
+    /// Hosts of the proxies that the environment names (`HTTPS_PROXY` and its like), in lower case.
+    pub proxy_hosts: Vec<String>,
 }
 
 /// `[archive]`
@@ -126,6 +133,17 @@ pub struct DownloadConfig {
     pub max_redirects: usize,
     /// Where bodies may come from; at least one.
     pub allowed_hosts: Vec<HostPattern>,
+    /// Those of them whose names may lead to a private network.
+    pub private_hosts: Vec<HostPattern>,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    /// Authorities trusted besides the system's. Empty where key files were left unread.
+    pub extra_roots: ExtraRoots,
+    /// The file they were read from, absolute.
+    pub extra_ca_file: Option<PathBuf>,
 }
 
 /// `[http]`
@@ -206,6 +224,7 @@ impl Config {
         let api = sections::api(root.section("api", false));
         let sync = sections::sync(root.section("sync", false));
         let download = sections::download(root.section("download", false));
+        let tls = sections::tls(root.section("tls", false), sources);
         let http = sections::http(root.section("http", false));
         let shutdown = sections::shutdown(root.section("shutdown", false));
         let section = root.section("workspaces", true);
@@ -237,9 +256,11 @@ impl Config {
                     api,
                     sync,
                     download,
+                    tls,
                     http,
                     shutdown,
                     workspaces,
+                    proxy_hosts: proxies::hosts(&sources.env),
                 };
                 Ok(Loaded {
                     config,
