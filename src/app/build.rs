@@ -22,6 +22,7 @@ use crate::config;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::reach::Reach;
 use crate::fetcher::Fetcher;
 use crate::fetcher::FetcherOptions;
 use crate::lister::Lister;
@@ -58,6 +59,9 @@ impl App {
                 files = store.cleared_staging(),
                 "removed unfinished files of an earlier run"
             );
+        }
+        for remark in store.remarks() {
+            tracing::warn!("{remark}");
         }
         let catalog = open_catalog(config, &store, &clock).await?;
         let names: Vec<WorkspaceName> = config
@@ -191,6 +195,7 @@ pub(super) fn api_options(config: &Config) -> ApiOptions {
         requests_per_second: NonZeroU32::new(config.api.requests_per_second).unwrap_or(NonZeroU32::MIN),
         timeout: config.api.timeout,
         max_page_bytes: config.api.max_page_bytes,
+        roots: config.tls.extra_roots.clone(),
     }
 }
 
@@ -214,7 +219,12 @@ pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<Wor
 
 pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
     FetcherOptions {
-        allowed_hosts: config.download.allowed_hosts.clone(),
+        reach: Arc::new(Reach {
+            allowed_hosts: config.download.allowed_hosts.clone(),
+            private_hosts: config.download.private_hosts.clone(),
+            proxy_hosts: config.proxy_hosts.clone(),
+        }),
+        roots: config.tls.extra_roots.clone(),
         expiry_margin: config.download.expiry_margin,
         stall_timeout: config.download.stall_timeout,
         total_timeout: config.download.total_timeout,

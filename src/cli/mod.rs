@@ -30,6 +30,7 @@ use crate::domain::clock::SystemClock;
 use crate::domain::ids::InvalidId;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
+use crate::lifecycle;
 use crate::telemetry;
 use crate::telemetry::LogFormat;
 
@@ -141,6 +142,8 @@ pub fn run() -> ExitCode {
 }
 
 fn run_outcome() -> Outcome {
+    telemetry::watch_panics();
+    let dumps_forbidden = lifecycle::forbid_core_dumps();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -160,6 +163,9 @@ fn run_outcome() -> Outcome {
     if let Err(error) = telemetry::init(&line.global.log_level, line.global.log_format) {
         output::complain(&error.to_string());
         return Outcome::Usage;
+    }
+    if let Err(error) = dumps_forbidden {
+        tracing::warn!(%error, "a crash may leave an image of the memory behind: core dumps could not be forbidden");
     }
     // Commands that only read the archive must work for people who cannot read the keys.
     let needs_keys = matches!(line.command, None | Some(Command::Check));

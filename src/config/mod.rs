@@ -5,7 +5,9 @@
 
 mod fault;
 mod layers;
+mod named_file;
 mod nearest;
+mod proxies;
 mod reader;
 mod sections;
 mod sources;
@@ -26,6 +28,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::http::roots::ExtraRoots;
 
 pub use fault::ConfigFaults;
 pub use fault::Fault;
@@ -61,12 +64,16 @@ pub struct Config {
     pub download: DownloadConfig,
     /// How the daemon re-reads what is archived.
     pub verify: VerifyConfig,
+    /// Whom we trust.
+    pub tls: TlsConfig,
     /// The daemon's own listener.
     pub http: HttpConfig,
     /// How it stops.
     pub shutdown: ShutdownConfig,
     /// Whose recordings, in the order of their names; at least one.
     pub workspaces: Vec<WorkspaceConfig>,
+    /// Hosts of the proxies that the environment names (`HTTPS_PROXY` and its like), in lower case.
+    pub proxy_hosts: Vec<String>,
 }
 
 /// `[archive]`
@@ -148,6 +155,17 @@ pub struct DownloadConfig {
     pub max_redirects: usize,
     /// Where bodies may come from; at least one.
     pub allowed_hosts: Vec<HostPattern>,
+    /// Those of them whose names may lead to a private network.
+    pub private_hosts: Vec<HostPattern>,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    /// Authorities trusted besides the system's. Empty where key files were left unread.
+    pub extra_roots: ExtraRoots,
+    /// The file they were read from, absolute.
+    pub extra_ca_file: Option<PathBuf>,
 }
 
 /// `[verify]`
@@ -239,6 +257,7 @@ impl Config {
         let sync = sections::sync(root.section("sync", false));
         let download = sections::download(root.section("download", false));
         let verify = sections::verify(root.section("verify", false));
+        let tls = sections::tls(root.section("tls", false), sources);
         let http = sections::http(root.section("http", false));
         let shutdown = sections::shutdown(root.section("shutdown", false));
         let section = root.section("workspaces", true);
@@ -272,9 +291,11 @@ impl Config {
                     sync,
                     download,
                     verify,
+                    tls,
                     http,
                     shutdown,
                     workspaces,
+                    proxy_hosts: proxies::hosts(&sources.env),
                 };
                 Ok(Loaded {
                     config,

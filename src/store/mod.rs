@@ -9,6 +9,7 @@ mod kept;
 mod local;
 mod lock;
 mod marker;
+mod place;
 mod reader;
 mod reread;
 mod root;
@@ -125,16 +126,22 @@ impl Store {
     /// Tries in a directory what an archive needs: make, write, sync, rename and remove a file. Takes no lock, and leaves
     /// the place as it was. Blocks.
     ///
+    /// Returns what is allowed there and should be known, in one line.
+    ///
     /// # Errors
-    /// Says which of them the place refuses.
-    pub fn try_place(dir: &Path) -> Result<(), OpenError> {
+    /// Says which of them the place refuses, that others could change what lies there, or that it is neither empty nor an
+    /// archive.
+    pub fn try_place(dir: &Path) -> Result<Option<String>, OpenError> {
         let io = |source| OpenError::Io {
             op: "write to",
             path: dir.to_owned(),
             source,
         };
         let resolved = dir.canonicalize().map_err(io)?;
-        durable::try_folder(&root::open_to_look(&resolved)?).map_err(io)
+        let folder = root::open(&resolved)?;
+        marker::examine(&folder, &resolved, None)?;
+        durable::try_folder(&folder).map_err(io)?;
+        place::remark(&folder, &resolved).map_err(io)
     }
 
     /// The read side.
@@ -161,6 +168,12 @@ impl Store {
     #[must_use]
     pub fn cleared_staging(&self) -> u64 {
         self.root.cleared_staging
+    }
+
+    /// What was found when the archive was opened that is allowed and should be known, each in one line.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.root.remarks
     }
 
     /// Whether there is any file at all below `recordings/`. Stops at the first. Blocks.

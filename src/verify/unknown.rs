@@ -44,21 +44,18 @@ impl Verifier {
     }
 
     async fn look_through(&self, listing: &Listing, unknown: &mut Vec<UnknownFile>) -> Result<(), VerifyError> {
-        let path = |name: &str| format!("{}/{name}", listing.folder);
-        unknown.extend(listing.strangers.iter().map(|(name, what)| UnknownFile {
-            path: path(name),
-            what: Some(what),
-        }));
+        let files = listing.files.iter().map(|name| (name, None));
+        let strangers = listing.strangers.iter().map(|(name, what)| (name, Some(*what)));
         let mut of_workspace: BTreeMap<WorkspaceName, Vec<RecordingId>> = BTreeMap::new();
-        let mut named = Vec::with_capacity(listing.files.len());
-        for name in &listing.files {
-            let recording = path(name);
-            let key: Option<StoreKey> = body_path(&recording).parse().ok();
+        let mut standing = Vec::with_capacity(listing.files.len() + listing.strangers.len());
+        for (name, what) in files.chain(strangers) {
+            let path = format!("{}/{name}", listing.folder);
+            let key: Option<StoreKey> = body_path(&path).parse().ok();
             if let Some(key) = &key {
                 let of = key.recording();
                 of_workspace.entry(of.workspace.clone()).or_default().push(of.id);
             }
-            named.push((recording, key));
+            standing.push((UnknownFile { path, what }, key));
         }
         let mut places = HashMap::new();
         for (workspace, ids) in of_workspace {
@@ -66,16 +63,16 @@ impl Verifier {
                 places.insert((workspace.clone(), id), place);
             }
         }
-        for (path, key) in named {
+        for (file, key) in standing {
             let place = key.and_then(|key| places.get(&(key.recording().workspace.clone(), key.recording().id)));
             let known = match place {
                 // It has its name before its row says so.
                 Some((State::Claimed, _)) => true,
-                Some((_, Some(body))) => *body == path || is_sidecar_of(&path, body),
+                Some((_, Some(body))) => *body == file.path || is_sidecar_of(&file.path, body),
                 _ => false,
             };
             if !known {
-                unknown.push(UnknownFile { path, what: None });
+                unknown.push(file);
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ mod downloading;
 mod layers;
 mod listing;
 mod pace;
+mod security;
 mod simulator;
 mod stopping;
 mod store;

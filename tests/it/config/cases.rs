@@ -94,6 +94,22 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         "download.allowed_hosts",
         &["two labels"],
     ),
+    (
+        "download.private_hosts = [\"*\"]",
+        "download.private_hosts",
+        &["entry 1", "'*'"],
+    ),
+    (
+        "tls.extra_ca_file = \"nowhere.pem\"",
+        "tls.extra_ca_file",
+        &["cannot read", "nowhere.pem"],
+    ),
+    (
+        "tls.extra_ca_file = \"support.key\"",
+        "tls.extra_ca_file",
+        &["support.key", "no certificate in PEM form"],
+    ),
+    ("tls.verify = false", "tls.verify", &["known here: extra_ca_file"]),
     ("api.page_size = 100", "api.page_size", &["= 100", "from 1 to 99"]),
     (
         "api.requests_per_second = 0",
