@@ -18,6 +18,7 @@ pub mod fetcher;
 pub mod lister;
 pub mod rebuild;
 pub mod sweep;
+pub mod verify;
 
 pub mod queue;
 pub mod scheduler;

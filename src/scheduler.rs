@@ -20,6 +20,7 @@ use crate::lister::Trouble;
 use crate::lister::Walk;
 use crate::sweep::Sweep;
 use crate::sweep::SweepReport;
+use crate::verify::Scrub;
 
 /// The least time between requests to a workspace whose credential is refused.
 const DENIED_REST: Duration = Duration::from_secs(60);
@@ -64,6 +65,7 @@ impl PassError {
 pub struct Scheduler {
     lister: Arc<Lister>,
     sweep: Sweep,
+    scrub: Option<Scrub>,
     options: SchedulerOptions,
     /// Rung when a walk brought metadata that sidecars may lack.
     changed: Notify,
@@ -72,10 +74,11 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler over the lister's workspaces.
     #[must_use]
-    pub fn new(lister: Arc<Lister>, sweep: Sweep, options: SchedulerOptions) -> Self {
+    pub fn new(lister: Arc<Lister>, sweep: Sweep, scrub: Option<Scrub>, options: SchedulerOptions) -> Self {
         Self {
             lister,
             sweep,
+            scrub,
             options,
             changed: Notify::new(),
         }
@@ -127,7 +130,12 @@ impl Scheduler {
     /// Passes over every workspace, again and again until `soft`.
     pub async fn run(&self, soft: &CancellationToken) {
         let loops = self.lister.workspaces().map(|name| self.keep_walking(name, soft));
-        tokio::join!(join_all(loops), self.keep_sweeping(soft), self.keep_refreshing(soft));
+        tokio::join!(
+            join_all(loops),
+            self.keep_sweeping(soft),
+            self.keep_refreshing(soft),
+            self.keep_scrubbing(soft)
+        );
     }
 
     async fn keep_walking(&self, workspace: &WorkspaceName, soft: &CancellationToken) {
@@ -175,6 +183,36 @@ impl Scheduler {
 }
 
 impl Scheduler {
+    /// Re-reads a part of the archive when it is time.
+    async fn keep_scrubbing(&self, soft: &CancellationToken) {
+        let Some(scrub) = &self.scrub else {
+            return;
+        };
+        while !soft.is_cancelled() {
+            match scrub.run_if_due(soft).await {
+                Ok(Some(report)) if !report.stopped => {
+                    let (progress, unknown) = (report.progress, report.unknown_files.map_or(0, |files| files.len()));
+                    tracing::info!(
+                        checked = progress.checked,
+                        bytes = progress.bytes,
+                        unsound = progress.unsound,
+                        unknown_files = unknown,
+                        "re-read a part of the archive"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the archive could not be re-read; tried again later");
+                }
+            }
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            }
+        }
+    }
+
     /// Sidecars follow the catalog: at the start, after each walk that changed something, and now and then, for bodies
     /// that were adopted since.
     async fn keep_refreshing(&self, soft: &CancellationToken) {

@@ -10,6 +10,7 @@ use crate::catalog::CatalogError;
 use crate::domain::backoff::MAX_RETRY_DELAY;
 use crate::domain::clock::SharedClock;
 use crate::domain::explain::chain;
+use crate::domain::finding::FindingKind;
 use crate::store::Store;
 
 /// What a sweep changed.
@@ -49,10 +50,31 @@ impl Sweep {
             .catalog
             .heal_waits(self.clock.now(), MAX_RETRY_DELAY.mul_f64(1.5))
             .await?;
+        self.end_repairs().await?;
         Ok(SweepReport {
             reclaimed,
             healed_waits,
         })
+    }
+
+    /// Ends repairs that a crash cut short: those that moved the body, as what they are; the others never were.
+    async fn end_repairs(&self) -> Result<(), CatalogError> {
+        for repair in self.catalog.reader().unfinished_repairs().await? {
+            let only_sidecar = repair.kind == FindingKind::Sidecar;
+            let moved = match self.store.is_taken(&repair.key).await {
+                Ok(taken) => !taken,
+                Err(error) => {
+                    tracing::debug!(path = %repair.key, error = %chain(&error), "a repair could not be ended yet");
+                    continue;
+                }
+            };
+            if moved || only_sidecar {
+                self.catalog.finish_repair(&repair).await?;
+            } else {
+                self.catalog.abandon_repair(&repair).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes every sidecar anew that holds older metadata than the catalog; returns how many. One that cannot be written

@@ -6,6 +6,7 @@ mod build;
 mod dry_run;
 mod preflight;
 mod rebuild;
+mod verify;
 mod view;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
 pub use rebuild::rebuild;
+pub use verify::verify;
+pub use verify::verify_and_repair;
 pub use view::ArchiveView;
 
 use crate::catalog::WorkspaceSummary;

@@ -5,6 +5,7 @@
 use super::error::CatalogError;
 use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
+use crate::domain::finding::FindingKind;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
@@ -57,6 +58,10 @@ impl Columns {
     }
 
     pub(super) fn state(self, column: &'static str, text: &str) -> Result<State, CatalogError> {
+        text.parse().map_err(|_| self.damaged(column))
+    }
+
+    pub(super) fn finding(self, column: &'static str, text: &str) -> Result<FindingKind, CatalogError> {
         text.parse().map_err(|_| self.damaged(column))
     }
 

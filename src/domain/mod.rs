@@ -2,6 +2,7 @@
 //!
 //! Pure values and pure decisions. Must not know: tokio, sqlx, reqwest, the file system, any other room.
 
+pub mod address;
 pub mod audio;
 pub mod backoff;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod found;
 pub mod host;
 pub mod ids;
 pub mod key;
+pub mod reach;
 pub mod recording;
 pub mod redact;
 pub mod report;

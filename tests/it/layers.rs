@@ -18,8 +18,9 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("fetcher", &["domain", "http", "api", "store"]),
     ("rebuild", &["domain", "api", "catalog", "store"]),
     ("sweep", &["domain", "catalog", "store"]),
+    ("verify", &["domain", "catalog", "store"]),
     ("queue", &["domain", "catalog", "fetcher"]),
-    ("scheduler", &["domain", "lister", "sweep"]),
+    ("scheduler", &["domain", "lister", "sweep", "verify"]),
     (
         "config",
         &[
@@ -47,12 +48,16 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "fetcher",
             "rebuild",
             "sweep",
+            "verify",
             "queue",
             "scheduler",
             "config",
         ],
     ),
-    ("cli", &["domain", "config", "app", "lifecycle", "telemetry", "catalog"]),
+    (
+        "cli",
+        &["domain", "config", "app", "lifecycle", "telemetry", "catalog", "verify"],
+    ),
 ];
 
 /// Lines a source file may have, its tests included.

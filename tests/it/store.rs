@@ -174,6 +174,12 @@ fn fifo(path: &Path) {
     node(path, FileType::Fifo);
 }
 
+/// A device that nobody drives: whoever opens it is told so. Only root may make it.
+fn device(path: &Path, kind: FileType) {
+    let number = rustix::fs::makedev(60, 7);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::from_raw_mode(0o600), number).unwrap();
+}
+
 fn os_error(error: &StoreError) -> Option<i32> {
     error
         .source()
@@ -693,15 +699,18 @@ async fn nothing_planted_in_the_archive_is_followed_overwritten_or_waited_for() 
             folder => dir.join(folder),
         };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let plants: [fn(&Path, &Path); 6] = [
+        let plants: [fn(&Path, &Path); 8] = [
             |path, outside| symlink(outside, path).unwrap(),
             |path, outside| symlink(outside.join("canary"), path).unwrap(),
             |path, outside| symlink(outside.join("nowhere"), path).unwrap(),
             |path, _| fifo(path),
             |path, outside| fs::hard_link(outside.join("canary"), path).unwrap(),
             |path, _| node(path, FileType::Socket),
+            |path, _| device(path, FileType::CharacterDevice),
+            |path, _| device(path, FileType::BlockDevice),
         ];
-        for (which, plant) in plants.into_iter().enumerate() {
+        let plants = &plants[..if is_root() { plants.len() } else { 6 }];
+        for (which, plant) in plants.iter().enumerate() {
             plant(&path, &outside);
             let patience = Duration::from_secs(10);
             let adopted = tokio::time::timeout(patience, store.adopt(&key(), &recording()))
