@@ -92,6 +92,36 @@ async fn links_that_lead_elsewhere_are_not_followed() {
             "a user",
             (replaced("http://127.0.0.1:80@127.0.0.2/x.mp3"), "allowed_hosts"),
         ),
+        (
+            "a host as a number",
+            (replaced("http://2130706434/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "a host in octal",
+            (replaced("http://0177.0.0.2/x.mp3"), "allowed_hosts"),
+        ),
+        ("a host in hex", (replaced("http://0x7f000002/x.mp3"), "allowed_hosts")),
+        (
+            "a host of IPv6",
+            (replaced("http://[::ffff:127.0.0.2]/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "a host of wide digits",
+            (replaced("http://\u{ff11}27.0.0.2/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "an international host",
+            (replaced("http://m\u{fc}nchen.example/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "a host that begins right",
+            (replaced("http://127.0.0.1.example/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "70,000 characters",
+            (replaced(&format!("http://127.0.0.1/{}", "x".repeat(70_000))), "link"),
+        ),
+        ("nobody there", (replaced("http://127.0.0.1:1/x.mp3"), "onnect")),
         ("relative", (replaced("/x.mp3"), "link")),
         ("empty", (replaced(""), "link")),
     ];
