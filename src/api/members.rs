@@ -54,7 +54,7 @@ impl<'a> Members<'a> {
 pub struct Head {
     /// Its first members, as they would stand in [`Members::to_text_without`], without an end.
     pub text: String,
-    /// The texts of the member that was asked for, where it is among the first.
+    /// The text of the member that was asked for, where it is among the first.
     pub wanted: Option<String>,
 }
 

@@ -149,16 +149,12 @@ fn parse_item(raw: &RawValue, received: Instant, limits: &ItemLimits) -> Item {
 /// Sets aside what is not looked into: its first members where it is an object, else its beginning.
 fn set_aside_unread(raw: &RawValue, reason: &str, limits: &ItemLimits) -> Item {
     let kept = usize::try_from(limits.kept_item_bytes).unwrap_or(usize::MAX);
-    match Head::read(raw, kept, "url", "id") {
-        Ok(head) => {
-            let id = head.wanted.and_then(|id| id.parse().ok());
-            set_aside(head.text, id, reason, limits)
-        }
-        Err(_) => {
-            let beginning = cut(raw.get(), kept);
-            set_aside(blank_signed_links(beginning).into_owned(), None, reason, limits)
-        }
+    if let Ok(head) = Head::read(raw, kept, "url", "id") {
+        let id = head.wanted.and_then(|id| id.parse().ok());
+        return set_aside(head.text, id, reason, limits);
     }
+    let beginning = blank_signed_links(cut(raw.get(), kept)).into_owned();
+    set_aside(beginning, None, reason, limits)
 }
 
 fn set_aside(mut text: String, id: Option<RecordingId>, reason: &str, limits: &ItemLimits) -> Item {

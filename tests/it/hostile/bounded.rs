@@ -26,6 +26,19 @@ pub const fn allowance_bytes(downloads: u64) -> u64 {
     (128 + 4 * downloads) << 20
 }
 
+/// Says aloud that something cannot be tested here.
+///
+/// # Panics
+/// Where `BIRDKEEP_MUST_WALK` is set: there it must be.
+#[expect(clippy::disallowed_methods, reason = "a word to the tests, not to birdkeep")]
+pub fn skipped(why: &str) {
+    assert!(
+        std::env::var_os("BIRDKEEP_MUST_WALK").is_none(),
+        "BIRDKEEP_MUST_WALK is set, and {why}"
+    );
+    eprintln!("SKIPPED: {why}");
+}
+
 /// A control group with a limit, gone when dropped.
 struct Group(PathBuf);
 
@@ -92,11 +105,9 @@ impl Bounded {
         let plain = Archive::new(BINARY, bird, workspaces);
         let group = Group::with_limit(limit_bytes);
         let Some(group) = group else {
-            assert!(
-                std::env::var_os("BIRDKEEP_MUST_WALK").is_none(),
-                "no control group below {GROUPS}, and BIRDKEEP_MUST_WALK is set"
-            );
-            eprintln!("SKIPPED: no control group below {GROUPS}: memory is only watched, not limited");
+            skipped(&format!(
+                "no control group below {GROUPS}: memory is only watched, not limited"
+            ));
             return Self {
                 archive: plain,
                 _wrapper: None,

@@ -14,6 +14,7 @@ use crate::support::bird::ApiAction;
 use crate::support::bird::Bird;
 use crate::support::bird::BirdOptions;
 use crate::support::bird::FaultRule;
+use crate::support::bird::LinkAction;
 use crate::support::bird::MediaAction;
 use crate::support::bird::RecordingSpec;
 use crate::support::bird::WorkspaceHandle;
@@ -51,108 +52,71 @@ fn many_members(len_bytes: usize) -> String {
     text
 }
 
-/// What a list may hold, and whether the walk can still be complete.
-fn lists_without_measure() -> Vec<(&'static str, (ApiAction, bool))> {
-    let member = |json: String| ApiAction::FirstItemMember {
-        name: "odd".to_owned(),
-        json,
-    };
-    let headers = |count: usize, bytes: usize| {
-        let header = |number: usize| (format!("X-{number}"), "h".repeat(bytes));
-        ApiAction::Headers((0..count).map(header).collect())
-    };
+fn headers(count: usize, bytes: usize) -> Vec<(String, String)> {
+    let header = |number: usize| (format!("X-{number}"), "h".repeat(bytes));
+    (0..count).map(header).collect()
+}
+
+/// A first item with this member, in raw JSON.
+fn member(json: String) -> ApiAction {
+    let name = "odd".to_owned();
+    ApiAction::FirstItemMember { name, json }
+}
+
+/// Lists of which everything is taken, whatever it takes.
+fn lists_that_are_still_lists() -> Vec<(&'static str, ApiAction)> {
     let nulls = format!("[null{}]", ",null".repeat(20_000));
+    let ballast_bytes = 15 << 20;
     vec![
-        (
-            "64 MiB",
-            (
-                ApiAction::HugePage {
-                    ballast_bytes: 64 << 20,
-                },
-                false,
-            ),
-        ),
-        (
-            "15 MiB of ballast",
-            (
-                ApiAction::HugePage {
-                    ballast_bytes: 15 << 20,
-                },
-                true,
-            ),
-        ),
-        ("200,000 items", (ApiAction::ManyItems { count: 200_000 }, false)),
-        (
-            "8 million items",
-            (repeated("{\"results\":[0", ",0", NEARLY_A_PAGE, "]}"), false),
-        ),
-        (
-            "100,000 objects",
-            (repeated("{\"results\":[{}", ",{}", 300_000, "]}"), false),
-        ),
-        ("200,000 deep", (ApiAction::deep_json(200_000), false)),
-        ("50,000 deep", (ApiAction::deep_json(50_000), false)),
-        (
-            "7 million deep",
-            (repeated("{\"results\":[],\"odd\":[", "[", NEARLY_A_PAGE, ""), false),
-        ),
-        ("a number of 4,000 digits", (ApiAction::huge_number(4_000), true)),
-        (
-            "a number of 10 million digits",
-            (ApiAction::huge_number(10_000_000), false),
-        ),
-        (
-            "an item of a million members",
-            (member(many_members(NEARLY_A_PAGE)), false),
-        ),
-        ("an item of 15,000 members", (member(many_members(120_000)), true)),
-        ("an item of 20,000 nulls", (member(nulls), true)),
-        (
-            "an item full of signed links",
-            (
-                member(format!("\"{}\"", "x-amz-signature=a&".repeat(NEARLY_A_PAGE / 18))),
-                false,
-            ),
-        ),
+        ("15 MiB of ballast", ApiAction::HugePage { ballast_bytes }),
+        ("a number of 4,000 digits", ApiAction::huge_number(4_000)),
+        ("an item of 15,000 members", member(many_members(120_000))),
+        ("an item of 20,000 nulls", member(nulls)),
+        ("100,000 interim replies", ApiAction::ContinueFlood { count: 100_000 }),
+    ]
+}
+
+/// Lists of which a part, or all, is refused.
+fn lists_without_measure() -> Vec<(&'static str, ApiAction)> {
+    let page = |head, over_and_over, tail| repeated(head, over_and_over, NEARLY_A_PAGE, tail);
+    let ballast_bytes = 64 << 20;
+    let links = format!("\"{}\"", "x-amz-signature=a&".repeat(NEARLY_A_PAGE / 18));
+    let bomb = ApiAction::GzipBomb {
+        beginning: Bytes::from_static(b"{"),
+        unpacked_bytes: 4 << 30,
+    };
+    let endless = ApiAction::EndlessBody {
+        beginning: Bytes::from_static(b"{\"results\":["),
+        pattern: Bytes::from_static(b"null,"),
+    };
+    vec![
+        ("64 MiB", ApiAction::HugePage { ballast_bytes }),
+        ("200,000 items", ApiAction::ManyItems { count: 200_000 }),
+        ("8 million items", page("{\"results\":[0", ",0", "]}")),
+        ("100,000 objects", repeated("{\"results\":[{}", ",{}", 300_000, "]}")),
+        ("200,000 deep", ApiAction::deep_json(200_000)),
+        ("50,000 deep", ApiAction::deep_json(50_000)),
+        ("15 million deep", page("{\"results\":[],\"odd\":[", "[", "")),
+        ("a number of 10 million digits", ApiAction::huge_number(10_000_000)),
+        ("an item of a million members", member(many_members(NEARLY_A_PAGE))),
+        ("an item full of signed links", member(links)),
         (
             "a token of 15 MiB",
-            (
-                repeated("{\"results\":[],\"nextPageToken\":\"", "\\n", NEARLY_A_PAGE, "\"}"),
-                false,
-            ),
+            page("{\"results\":[],\"nextPageToken\":\"", "\\n", "\"}"),
         ),
-        (
-            "a gzip bomb",
-            (
-                ApiAction::GzipBomb {
-                    beginning: Bytes::from_static(b"{"),
-                    unpacked_bytes: 4 << 30,
-                },
-                false,
-            ),
-        ),
-        (
-            "never an end",
-            (
-                ApiAction::EndlessBody {
-                    beginning: Bytes::from_static(b"{\"results\":["),
-                    pattern: Bytes::from_static(b"null,"),
-                },
-                false,
-            ),
-        ),
-        ("a header of 2 MiB", (headers(1, 2 * MIB), false)),
-        ("5,000 headers", (headers(5_000, 10), false)),
-        (
-            "100,000 interim replies",
-            (ApiAction::ContinueFlood { count: 100_000 }, true),
-        ),
+        ("a gzip bomb", bomb),
+        ("never an end", endless),
+        ("a header of 2 MiB", ApiAction::Headers(headers(1, 2 * MIB))),
+        ("5,000 headers", ApiAction::Headers(headers(5_000, 10))),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_list_takes_more_memory_than_is_allowed() {
-    each_case(lists_without_measure(), |name, (action, complete)| async move {
+    let with = |complete| move |(name, action)| (name, (action, complete));
+    let mut cases: Vec<_> = lists_that_are_still_lists().into_iter().map(with(true)).collect();
+    cases.extend(lists_without_measure().into_iter().map(with(false)));
+    each_case(cases, |name, (action, complete)| async move {
         let (bird, workspace, bounded) = place(1).await;
         let ids = add_small(&workspace, 3);
         let fault = bird.fault(FaultRule::list(action));
@@ -189,7 +153,7 @@ async fn a_page_as_large_as_may_be_is_processed_within_the_allowance() {
     first.finished.expect_code(0);
     for id in &ids {
         workspace.edit(*id, |members| {
-            drop(members.insert("origin".to_owned(), "changed".into()))
+            members.insert("origin".to_owned(), "changed".into());
         });
     }
     let second = bounded.run(&["--once"]).await;
@@ -240,7 +204,7 @@ async fn many_workspaces_with_large_pages_share_one_allowance() {
 async fn replies_for_single_recordings_are_bounded_each() {
     let (bird, workspace, bounded) = place(16).await;
     let ids = add_small(&workspace, 32);
-    bird.fault(FaultRule::link(crate::support::bird::LinkAction::Missing));
+    bird.fault(FaultRule::link(LinkAction::Missing));
     let large = repeated("{\"odd\":\"", "x", NEARLY_A_PAGE, "\"}");
     let error = ApiAction::Status {
         status: 503,
@@ -261,10 +225,6 @@ async fn replies_for_single_recordings_are_bounded_each() {
 /// All at once, as many as there are downloads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_body_takes_more_memory_than_is_allowed() {
-    let headers = |count: usize, bytes: usize| {
-        let header = |number: usize| (format!("X-{number}"), "h".repeat(bytes));
-        MediaAction::Headers((0..count).map(header).collect())
-    };
     let modes = [
         MediaAction::Endless { chunked: true },
         MediaAction::Endless { chunked: false },
@@ -272,8 +232,8 @@ async fn no_body_takes_more_memory_than_is_allowed() {
             unpacked_bytes: 4 << 30,
         },
         MediaAction::HeaderFlood { bytes: 4 << 20 },
-        headers(99, 4_000),
-        headers(5_000, 500),
+        MediaAction::Headers(headers(99, 4_000)),
+        MediaAction::Headers(headers(5_000, 500)),
         MediaAction::ContinueFlood { count: 400_000 },
         MediaAction::HugeLength,
         MediaAction::Raw("HTTP/1.1 100 Continue\r\nX: y\r\n\r\n".repeat(400_000).into()),

@@ -1,6 +1,6 @@
 //! All that can go wrong at once, each a little: nothing wrong is archived, and in the end everything is.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use birdkeep::domain::ids::RecordingId;
 
@@ -18,7 +18,7 @@ use crate::support::harness::Archive;
 
 const ONE_IN_A_HUNDRED: f64 = 0.01;
 const RECORDINGS_EACH: usize = 300;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const NAMES: [(&str, &str); 3] = [
     ("support", "8bc02f53-87ac-48d2-b4fd-c2cf856a305f"),
     ("sales", "1f0e6f52-0c55-4b3b-9a52-7a44d1fb7b6e"),
@@ -35,6 +35,11 @@ fn mix_in(bird: &Bird) -> usize {
         rules.push(FaultRule::item(action));
     }
     rules.extend(modes::media().into_iter().map(FaultRule::media));
+    // What only an MD5 tells strikes where there is one.
+    for (_, proven) in &NAMES[..2] {
+        let flips = modes::bit_flips().into_iter().map(FaultRule::media);
+        rules.extend(flips.map(|rule| rule.workspace(proven)));
+    }
     rules.extend(modes::links().into_iter().map(FaultRule::link));
     let count = rules.len();
     for rule in rules {
@@ -44,20 +49,26 @@ fn mix_in(bird: &Bird) -> usize {
 }
 
 /// Every media file is upstream's body of the recording it is named after. Says how many there are.
-fn expect_nothing_wrong(archive: &Archive, places: &[Place], seen: &mut BTreeMap<String, ()>) -> usize {
+fn expect_nothing_wrong(bird: &Bird, archive: &Archive, places: &[Place], seen: &mut BTreeSet<String>) -> usize {
     let files = archive.media_files();
     for file in &files {
         // Write once: what was right in an earlier round is looked at again at the end.
-        if seen.insert(file.clone(), ()).is_some() {
+        if !seen.insert(file.clone()) {
             continue;
         }
         let (name, rest) = file.split_once('/').unwrap();
         let (_, workspace, ids) = places.iter().find(|(own, ..)| *own == name).unwrap();
         let id = ids.iter().find(|id| rest.contains(&id.to_string()));
         let id = id.unwrap_or_else(|| panic!("{file} is no recording"));
+        let (found, wanted) = (archive.read(file), workspace.body(*id));
+        let differs_at = found.iter().zip(&wanted).position(|(one, other)| one != other);
         assert!(
-            archive.read(file) == workspace.body(*id),
-            "{file} is not what upstream has"
+            found == wanted,
+            "{file}: {} bytes, upstream has {}, the first other one at {differs_at:?}; ETag {:?}; {:?}",
+            found.len(),
+            wanted.len(),
+            workspace.etag(*id),
+            bird.media_requests_of(*id)
         );
     }
     files.len()
@@ -89,7 +100,10 @@ async fn one_percent_of_everything_archives_nothing_wrong_and_loses_nothing() {
     .await;
     let places = NAMES.map(|(name, id)| {
         let workspace = bird.add_workspace(id, &format!("key-of-{name}-0123456789"));
-        let etags = [Etag::Md5, Etag::Md5, Etag::Multipart, Etag::None];
+        let etags = match name {
+            "claims" => [Etag::Multipart, Etag::Kms, Etag::None, Etag::Md5],
+            _ => [Etag::Md5; 4],
+        };
         let ids: Vec<RecordingId> = (0..RECORDINGS_EACH)
             .map(|n| {
                 let spec = RecordingSpec::new().body_bytes(2_880 + 144 * (n as u64 % 50));
@@ -107,11 +121,11 @@ async fn one_percent_of_everything_archives_nothing_wrong_and_loses_nothing() {
     archive.set("download.concurrency", "32");
     archive.set("sync.max_pages", "40");
     let modes = mix_in(&bird);
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for _ in 0..ROUNDS {
         let run = archive.run(&["--once", "--log-level", "debug"]).await;
         assert!(matches!(run.code, Some(0 | 3)), "{:?}: {}", run.code, run.stderr);
-        expect_nothing_wrong(&archive, &places, &mut seen);
+        expect_nothing_wrong(&bird, &archive, &places, &mut seen);
         assert_eq!(archive.staging_files(), Vec::<String>::new());
         archive.run(&["retry", "--all"]).await.expect_code(0);
     }
@@ -134,7 +148,7 @@ async fn one_percent_of_everything_archives_nothing_wrong_and_loses_nothing() {
     }
     last.expect_code(0);
     assert_eq!(
-        expect_nothing_wrong(&archive, &places, &mut BTreeMap::new()),
+        expect_nothing_wrong(&bird, &archive, &places, &mut BTreeSet::new()),
         NAMES.len() * RECORDINGS_EACH
     );
     for (name, workspace, ids) in &places {

@@ -126,8 +126,6 @@ pub fn media() -> Vec<MediaAction> {
         MediaAction::HugeLength,
         MediaAction::LengthAndChunked,
         MediaAction::Chunked,
-        MediaAction::BitFlip(At::Half),
-        MediaAction::BitFlip(At::AllBut(1)),
         MediaAction::Stall(At::Half),
         MediaAction::Slow { bytes_per_second: 20 },
         MediaAction::SlowHead(Duration::from_millis(20)),
@@ -153,6 +151,13 @@ pub fn media() -> Vec<MediaAction> {
         MediaAction::Raw(Bytes::from_static(b"\x16\x03\x01")),
     ]);
     modes
+}
+
+/// Damage on the way that leaves everything else right.
+pub fn bit_flips() -> Vec<MediaAction> {
+    [At::Byte(200), At::Half, At::AllBut(1)]
+        .map(MediaAction::BitFlip)
+        .into()
 }
 
 /// What can be wrong with a link.

@@ -55,7 +55,6 @@ async fn members_of_another_type_than_documented_cost_nothing() {
     let scene = Scene::new().await;
     let optional = [
         "source",
-        "sourceId",
         "channelId",
         "originator",
         "receiver",
