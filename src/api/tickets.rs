@@ -264,7 +264,7 @@ mod tests {
         let (book, clock) = (TicketBook::default(), clock());
         put(&book, 9_999, 600, Lane::Fresh, &clock);
         for n in 0..5_000 {
-            book.hold(recording(n), ticket(600), Lane::Backlog, &clock);
+            book.hold(recording(n), ticket(600 + n / 10), Lane::Backlog, &clock);
         }
         assert_eq!(book.len(), LANE_TICKETS + 1);
         assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_some());
