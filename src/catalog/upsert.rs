@@ -248,10 +248,29 @@ impl<'a> NewRow<'a> {
     }
 }
 
+/// How much metadata goes into one statement, in bytes. SQLite holds a parameter several times over while it reads it.
+const INSERTED_AT_ONCE_BYTES: usize = 512 * 1024;
+
 async fn insert(connection: &mut SqliteConnection, moment: Moment, rows: &[NewRow<'_>]) -> Result<(), CatalogError> {
-    if rows.is_empty() {
-        return Ok(());
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let mut len_bytes = 0;
+        let fits = rest.iter().take_while(|row| {
+            len_bytes += row.metadata.len();
+            len_bytes <= INSERTED_AT_ONCE_BYTES
+        });
+        let (batch, more) = rest.split_at(fits.count().max(1));
+        insert_batch(connection, moment, batch).await?;
+        rest = more;
     }
+    Ok(())
+}
+
+async fn insert_batch(
+    connection: &mut SqliteConnection,
+    moment: Moment,
+    rows: &[NewRow<'_>],
+) -> Result<(), CatalogError> {
     let (rows, seen_at) = (rows_parameter(rows), moment.seen_at());
     sqlx::query!(
         "-- catalog.insert_recordings

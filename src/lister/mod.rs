@@ -207,8 +207,10 @@ impl Lister {
         let mut recordings = Vec::with_capacity(page.items.len());
         let (mut set_aside, mut held) = (Vec::new(), Vec::new());
         let (tickets, clock) = (api.shared().tickets(), api.shared().clock());
-        pass.listed += page.items.len() as u64;
-        for item in page.items {
+        // `room` until the page is in the catalog.
+        let Page { items, room: _room, .. } = page;
+        pass.listed += items.len() as u64;
+        for item in items {
             match item {
                 Item::SetAside(item) => set_aside.push(item),
                 Item::Understood(listed) => {
@@ -271,6 +273,7 @@ impl Lister {
                     let page = Page {
                         items: vec![Item::Understood(Box::new(listed))],
                         next: None,
+                        room: None,
                     };
                     self.keep_page(api, page, pass, self.clock.now()).await?;
                 }

@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod docs;
 mod downloading;
+mod hostile;
 mod layers;
 mod listing;
 mod pace;
