@@ -43,6 +43,7 @@ pub async fn backup(config: &Config, destination: &Path, now: Timestamp, stop: &
     }
     let path = place(destination, &known, now)?;
     refuse_own(&path, &view.dir, &config.catalog_path(&view.dir))?;
+    refuse_taken(&path)?;
     let copied = view
         .reader
         .copy_to(&path, config.archive.group_readable, now, stop)
@@ -64,21 +65,21 @@ fn place(destination: &Path, archive_id: &str, now: Timestamp) -> Result<PathBuf
         }
         let (year, month, day, hour, minute, second) = now.civil();
         let name = format!("catalog-{archive_id}-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z.sqlite");
-        return free(resolved(&given)?.join(name));
+        return Ok(resolved(&given)?.join(name));
     }
     let (Some(folder), Some(name)) = (given.parent(), given.file_name()) else {
         bail!("{} names no file", given.display());
     };
-    free(resolved(folder)?.join(name))
+    Ok(resolved(folder)?.join(name))
 }
 
 fn resolved(folder: &Path) -> Result<PathBuf> {
     fs::canonicalize(folder).with_context(|| format!("the destination's directory {}", folder.display()))
 }
 
-fn free(path: PathBuf) -> Result<PathBuf> {
-    match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path),
+fn refuse_taken(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("looking at {}", path.display())),
         Ok(_) => Err(anyhow!(
             "{} exists, and a backup never replaces a file; name another one",

@@ -45,7 +45,7 @@ async fn nothing_is_replaced_and_nothing_is_put_into_the_archive() {
     assert_refused(&archive, &kept.join("link"), "never replaces").await;
     assert_refused(&archive, &kept.join("into"), "in the archive itself").await;
     assert_refused(&archive, &archive.dir().join("a.sqlite"), "in the archive itself").await;
-    assert_refused(&archive, &archive.catalog_path(), "never replaces").await;
+    assert_refused(&archive, &archive.catalog_path(), "own name").await;
     assert_refused(&archive, &catalogs.join("catalog.sqlite-wal"), "own name").await;
     assert_refused(&archive, &archive.root().join("none/a.sqlite"), "directory").await;
     assert!((snapshot(&archive.dir()), snapshot(&catalogs), names(&kept)) == before);
