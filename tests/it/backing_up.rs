@@ -1,6 +1,6 @@
 //! Copies of the catalog: made under load, refused where they must be, and put back.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken fixture should panic")]
+#![expect(clippy::unwrap_used, reason = "a broken fixture should panic")]
 
 mod load;
 mod places;
