@@ -98,7 +98,14 @@ impl CatalogReader {
         };
         // Not one of the pool's: it is interrupted by a handler that must not outlive this copy.
         let copying = async {
-            let mut connection = self.pool().connect_options().connect().await?;
+            // It takes seconds where there are many rows, and that is no news.
+            let options = self
+                .pool()
+                .connect_options()
+                .as_ref()
+                .clone()
+                .disable_statement_logging();
+            let mut connection = options.connect().await?;
             let token = stop.child_token();
             let broken_off = token.clone();
             connection

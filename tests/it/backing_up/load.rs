@@ -134,3 +134,38 @@ async fn the_database_file_alone_lacks_what_is_still_in_the_log() {
     assert!(archived.is_err() || archived.is_ok_and(|rows| rows < 20));
     assert_eq!((&made["recordings"], &made["archived"]), (&20.into(), &20.into()));
 }
+
+#[tokio::test]
+async fn a_reader_that_stays_stalls_neither_the_daemon_nor_a_backup() {
+    let (_bird, workspace, mut archive) = place().await;
+    archive.set("download.concurrency", "8");
+    workspace.add_many(2, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+    archive.run(&["--once"]).await.expect_code(0);
+    workspace.add_many(100, "2026-03-02T10:00:00Z", Duration::from_mins(1));
+    let mut running = archive.spawn(&[]);
+    eventually("it has begun", || archive.media_files().len() > 2).await;
+    let options = SqliteConnectOptions::new()
+        .filename(archive.catalog_path())
+        .read_only(true);
+    let mut reader = options.connect().await.unwrap();
+    let mut snapshot = reader.begin().await.unwrap();
+    let count = "SELECT count(*) FROM recordings WHERE state = 'archived'";
+    let seen: i64 = sqlx::query_scalar(count).fetch_one(&mut *snapshot).await.unwrap();
+    eventually("all are archived", || archive.files().len() == 2 * 102).await;
+    let copy = archive.root().join("copy.sqlite");
+    while backup(&archive, &copy).await["archived"] != 102 {
+        fs::remove_file(&copy).unwrap();
+    }
+    let still: i64 = sqlx::query_scalar(count).fetch_one(&mut *snapshot).await.unwrap();
+    assert_eq!(still, seen, "the reader's moment has moved");
+    drop(snapshot);
+    reader.close().await.unwrap();
+    running.sigterm();
+    end_within(&mut running, LONG).await.expect_code(0);
+    let mut log = archive.catalog_path().into_os_string();
+    log.push("-wal");
+    assert!(
+        fs::metadata(log).map_or(0, |log| log.len()) == 0,
+        "the log was not folded in"
+    );
+}
