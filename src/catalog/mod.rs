@@ -4,11 +4,13 @@
 //! begins. Every future here may be dropped: what it did not commit is rolled back, so either all of a call is
 //! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
 
+mod backup;
 mod claims;
 mod error;
 mod history;
 mod list;
 mod open;
+mod partial;
 mod preflight;
 mod read;
 mod reclaim;
@@ -25,6 +27,7 @@ mod verify;
 mod walks;
 mod workspaces;
 
+pub use backup::CopyReport;
 pub use claims::Claim;
 pub use error::CatalogError;
 pub use error::Refusal;
