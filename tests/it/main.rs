@@ -8,6 +8,7 @@
 )]
 
 mod backing_up;
+mod breaking;
 mod catalog;
 mod commands;
 mod config;
