@@ -14,6 +14,7 @@ mod docs;
 mod downloading;
 mod layers;
 mod listing;
+mod model;
 mod pace;
 mod simulator;
 mod stopping;
