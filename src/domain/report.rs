@@ -58,7 +58,7 @@ pub struct WalkReport {
     pub started_at: Timestamp,
     /// When it ended: as long after `started_at` as it took, whatever our clock did meanwhile.
     pub finished_at: Timestamp,
-    /// When it began, by upstream's clock: what was created later it may have missed.
+    /// When it began at the earliest, by our clock and by upstream's: what was created later it may have missed.
     pub asked_at: Timestamp,
     /// How it ended.
     pub outcome: WalkOutcome,

@@ -162,10 +162,12 @@ impl Lister {
         Ok(Walk { report, trouble })
     }
 
-    /// When a walk began, by upstream's clock, which it has measured meanwhile.
+    /// When a walk began, by upstream's clock, which it has measured meanwhile, or by ours if that is earlier: the
+    /// walk settles nothing that either had not reached.
     fn asked_at(&self, workspace: &WorkspaceName, pass: &Pass) -> Timestamp {
         self.workspaces.get(workspace).map_or(pass.started_at, |api| {
-            api.shared().clock().latest_now().before(pass.begun.elapsed())
+            let now = api.shared().clock().earliest_now();
+            now.before(pass.begun.elapsed()).min(pass.started_at)
         })
     }
 

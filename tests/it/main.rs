@@ -17,6 +17,7 @@ mod listing;
 mod model;
 mod pace;
 mod simulator;
+mod soak;
 mod stopping;
 mod store;
 mod support;
