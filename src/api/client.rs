@@ -34,6 +34,7 @@ use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::redact::one_line;
+use crate::http::body::Body;
 use crate::http::client::ClientError;
 use crate::http::client::api_client;
 use crate::http::redact::explain;
@@ -251,9 +252,11 @@ impl WorkspaceApi {
         if let Some(date) = date {
             self.api.clock.observe(date, sent, received);
         }
-        let mut body = Vec::new();
+        let mut body = Body::default();
         while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            body.extend_from_slice(&chunk);
+            body.extend_from_slice(&chunk).map_err(|error| {
+                ApiError::new(ApiErrorKind::Unavailable, format!("no memory for the reply: {error}"))
+            })?;
             if body.len() as u64 > self.api.options.max_page_bytes {
                 return Err(ApiError::malformed(format!(
                     "the reply is longer than api.max_page_bytes ({} bytes)",
@@ -286,7 +289,7 @@ impl WorkspaceApi {
 }
 
 struct Reply {
-    body: Vec<u8>,
+    body: Body,
     received: Instant,
 }
 

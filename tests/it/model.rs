@@ -57,8 +57,11 @@ fn try_histories(seeds: impl Iterator<Item = u64>, go_through: impl Fn(&[Step]) 
         match tried {
             Ok(()) => {}
             Err(TestError::Fail(why, steps)) => {
-                let steps: String = steps.iter().map(|step| format!("  {step:?}\n")).collect();
-                panic!("BIRDKEEP_MODEL_SEED={seed} fails after these steps:\n{steps}{why}");
+                let steps: Vec<String> = steps.iter().map(|step| format!("  {step:?}")).collect();
+                panic!(
+                    "BIRDKEEP_MODEL_SEED={seed} fails after these steps:\n{}\n{why}",
+                    steps.join("\n")
+                );
             }
             Err(other) => panic!("BIRDKEEP_MODEL_SEED={seed}: {other}"),
         }

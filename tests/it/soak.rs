@@ -54,8 +54,8 @@ const RECOVERY: Duration = Duration::from_secs(120);
 
 const DOWNLOADS: u64 = 8;
 const MAX_BODY_BYTES: u64 = 2 << 20;
-/// What may come and go with the load without being a leak.
-const SLACK_KIB: u64 = 4 << 10;
+/// What may come without being a leak: the caches of five connections to the catalog, and the book of tickets.
+const SLACK_KIB: u64 = 12 << 10;
 
 const BOUNDS: Bounds = Bounds {
     rss_kib: (128 << 10) + DOWNLOADS * (4 << 10),
@@ -160,7 +160,7 @@ impl Soak {
             tokio::time::sleep(LOOK_EVERY).await;
             assert!(running.pid().is_some(), "it ended by itself:\n{}", running.stderr());
         }
-        println!("{:>6.1} s  {life}", self.begun.elapsed().as_secs_f64());
+        eprintln!("{:>6.1} s  {life}", self.begun.elapsed().as_secs_f64());
         life
     }
 
@@ -192,7 +192,7 @@ impl Soak {
             let rows = rows(&self.archive).await;
             let missing = self.missing(&rows);
             if missing.is_empty() {
-                println!(
+                eprintln!(
                     "all {} were there after {:.1} s",
                     rows.len(),
                     begun.elapsed().as_secs_f64()
@@ -245,7 +245,7 @@ async fn soak() {
     let long_life = LONG_LIFE.max(whole / 3);
     let mut soak = Soak::set_up(whole).await;
     let kinds = faults::arm(&soak.bird);
-    println!("{kinds} kinds of faults, {whole:?}");
+    eprintln!("{kinds} kinds of faults, {whole:?}");
     let mut lives = Vec::new();
     while soak.begun.elapsed() + long_life < whole {
         let mut running = soak.archive.spawn(&[]);
@@ -281,16 +281,17 @@ fn stay_level(lives: &[Life], long: &Life, whole: Duration) {
     let (first, last) = (WARM + third, WARM + third * 2);
     let long_ago = |of: fn(&watch::Sample) -> u64| (long.middle(WARM, first, of), long.middle(last, Duration::MAX, of));
     let memory = long_ago(|sample| sample.rss_kib);
-    println!("memory within the long life: {} KiB, then {} KiB", memory.0, memory.1);
+    eprintln!("memory within the long life: {} KiB, then {} KiB", memory.0, memory.1);
     assert!(memory.1 <= memory.0 + slack_kib, "memory grows: {memory:?} KiB");
     let files = long_ago(|sample| sample.files);
     assert!(files.1 <= files.0 + 2 * DOWNLOADS, "descriptors grow: {files:?}");
     let threads = long_ago(|sample| sample.threads);
-    assert!(threads.1 <= threads.0 + DOWNLOADS, "threads grow: {threads:?}");
+    // Each download may have one for its disk work, and one that has nothing to do stays for ten seconds.
+    assert!(threads.1 <= threads.0 + 2 * DOWNLOADS, "threads grow: {threads:?}");
     let settled = |life: &Life| life.middle(WARM, Duration::MAX, |sample| sample.rss_kib);
     let (early, late) = lives.split_at(lives.len() / 2);
     let [early, late] = [early, late].map(|lives| middle(lives.iter().map(settled).collect()));
-    println!("memory of a warm life: {early} KiB in the first half, {late} KiB in the second");
+    eprintln!("memory of a warm life: {early} KiB in the first half, {late} KiB in the second");
     assert!(
         early == 0 || late <= early + slack_kib,
         "lives grow heavier: {early} KiB, then {late} KiB"

@@ -296,12 +296,15 @@ impl Model {
             }
             Call::ClaimDue(limit) => {
                 self.may_choose(*limit, taken, now)?;
-                taken.iter().for_each(|(space, n)| self.spaces[*space].take(*n));
+                for (space, n) in taken {
+                    self.spaces[*space].take(*n);
+                }
                 Answer::Taken(taken.to_vec())
             }
             Call::Settle(ends) => {
-                ends.iter()
-                    .for_each(|((space, n), end)| self.spaces[*space].end(*n, end));
+                for ((space, n), end) in ends {
+                    self.spaces[*space].end(*n, end);
+                }
                 Answer::Nothing
             }
             Call::Retry(numbers, space) => self.retry(numbers, *space, now),

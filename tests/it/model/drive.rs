@@ -33,6 +33,7 @@ use super::look::shown;
 use super::place::Volume;
 use super::rules::Key;
 use super::rules::Model;
+use super::rules::Space;
 use super::steps::Trouble;
 use super::world::World;
 
@@ -220,7 +221,7 @@ impl<'a> Drive<'a> {
     /// What every process does first: what the one before was fetching is given back.
     async fn take_over(&mut self) -> Result<()> {
         self.held.clear();
-        let wanted: u64 = self.model.spaces.iter_mut().map(|space| space.reclaim()).sum();
+        let wanted: u64 = self.model.spaces.iter_mut().map(Space::reclaim).sum();
         let reclaimed = self.catalog.reclaim().await?;
         ensure!(
             reclaimed == wanted,

@@ -43,9 +43,9 @@ impl Volume {
         for entry in fs::read_dir(self.dir.path())? {
             let path = entry?.path();
             if path.is_dir() {
-                fs::remove_dir_all(path)?
+                fs::remove_dir_all(path)?;
             } else {
-                fs::remove_file(path)?
+                fs::remove_file(path)?;
             }
         }
         self.folder(0)

@@ -203,7 +203,7 @@ impl Space {
             row.earlier.push((now, row.text.clone()));
         }
         row.state = state;
-        row.status = item.status.to_owned();
+        item.status.clone_into(&mut row.status);
         row.text.clone_from(&item.text);
         row.last_seen_at = page.seen_at;
         1
@@ -290,7 +290,9 @@ impl Space {
             why: None,
             not_before: None,
         };
-        taken.iter().for_each(|n| self.end(*n, &nothing));
+        for n in &taken {
+            self.end(*n, &nothing);
+        }
         taken.len() as u64
     }
 
