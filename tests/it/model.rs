@@ -11,8 +11,13 @@ mod look;
 mod place;
 mod rules;
 mod steps;
+mod upstream;
 mod world;
 
+use std::fmt::Debug;
+use std::ops::Range;
+
+use proptest::strategy::Strategy;
 use proptest::test_runner::Config;
 use proptest::test_runner::RngAlgorithm;
 use proptest::test_runner::TestCaseError;
@@ -21,11 +26,12 @@ use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 
 use place::Volume;
-use steps::Step;
 use steps::steps;
 
 /// Histories of an ordinary run.
 const CASES: u64 = 60;
+/// And of the whole house.
+const UPSTREAM_CASES: u64 = 12;
 /// The seed of the first one.
 const FIRST_SEED: u64 = 1;
 
@@ -39,8 +45,20 @@ fn number_from(name: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
+/// The seeds to try: so many from the first, or what the environment asks for.
+fn seeds(cases: u64) -> Range<u64> {
+    let asked = number_from("BIRDKEEP_MODEL_SEED");
+    let cases = number_from("BIRDKEEP_MODEL_CASES").unwrap_or(if asked.is_some() { 1 } else { cases });
+    let first = asked.unwrap_or(FIRST_SEED);
+    first..first + cases
+}
+
 /// Tries the histories of these seeds; tells the first that fails.
-fn try_histories(seeds: impl Iterator<Item = u64>, go_through: impl Fn(&[Step]) -> anyhow::Result<()>) {
+fn try_histories<S: Debug>(
+    seeds: Range<u64>,
+    histories: &impl Strategy<Value = Vec<S>>,
+    go_through: impl Fn(&[S]) -> anyhow::Result<()>,
+) {
     for seed in seeds {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -51,7 +69,7 @@ fn try_histories(seeds: impl Iterator<Item = u64>, go_through: impl Fn(&[Step]) 
             ..Config::default()
         };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-        let tried = runner.run(&steps(), |steps| {
+        let tried = runner.run(histories, |steps| {
             go_through(&steps).map_err(|error| TestCaseError::fail(format!("{error:#}")))
         });
         match tried {
@@ -63,7 +81,7 @@ fn try_histories(seeds: impl Iterator<Item = u64>, go_through: impl Fn(&[Step]) 
                     steps.join("\n")
                 );
             }
-            Err(other) => panic!("BIRDKEEP_MODEL_SEED={seed}: {other}"),
+            Err(TestError::Abort(why)) => panic!("BIRDKEEP_MODEL_SEED={seed}: {why}"),
         }
     }
 }
@@ -75,10 +93,19 @@ fn any_history_of_the_catalog_is_one_of_the_model() {
         .enable_all()
         .build()
         .unwrap();
-    let first = number_from("BIRDKEEP_MODEL_SEED");
-    let cases = number_from("BIRDKEEP_MODEL_CASES").unwrap_or(if first.is_some() { 1 } else { CASES });
-    let first = first.unwrap_or(FIRST_SEED);
-    try_histories(first..first + cases, |steps| {
+    try_histories(seeds(CASES), &steps(), |steps| {
         runtime.block_on(history::go_through(&volume, steps))
+    });
+}
+
+#[test]
+fn any_history_upstream_is_followed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    try_histories(seeds(UPSTREAM_CASES), &upstream::turns(), |turns| {
+        runtime.block_on(upstream::go_through(turns))
     });
 }

@@ -187,11 +187,15 @@ impl Soak {
         self.traffic.hang_up();
         self.set_clock(0);
         let (running, begun) = (self.archive.spawn(&[]), Instant::now());
+        let now = self.bird.now().to_string();
         loop {
             self.archive.run(&["retry", "--all"]).await.expect_code(0);
             let rows = rows(&self.archive).await;
             let missing = self.missing(&rows);
             if missing.is_empty() {
+                let jumped =
+                    |row: &serde_json::Value| row["archived_at"].as_str().is_some_and(|at| at[..4] != now[..4]);
+                assert!(rows.iter().any(jumped), "the clock never jumped");
                 eprintln!(
                     "all {} were there after {:.1} s",
                     rows.len(),
@@ -245,7 +249,7 @@ async fn soak() {
     let long_life = LONG_LIFE.max(whole / 3);
     let mut soak = Soak::set_up(whole).await;
     let kinds = faults::arm(&soak.bird);
-    eprintln!("{kinds} kinds of faults, {whole:?}");
+    eprintln!("{} kinds of faults, {whole:?}", kinds.len());
     let mut lives = Vec::new();
     while soak.begun.elapsed() + long_life < whole {
         let mut running = soak.archive.spawn(&[]);
@@ -258,6 +262,10 @@ async fn soak() {
     let long = soak.live(&running, long_life).await;
     running.kill_9().await;
     soak.hold(Demand::Crashed).await;
+    let strikes: Vec<u32> = kinds.iter().map(|kind| soak.bird.fault_strikes(*kind)).collect();
+    let struck = strikes.iter().filter(|strikes| **strikes > 0).count();
+    eprintln!("{} faults struck, of {struck} kinds", strikes.iter().sum::<u32>());
+    assert!(struck > kinds.len() / 2, "{strikes:?}");
     soak.recover().await;
     soak.archive.run(&["--once"]).await.expect_code(0);
     soak.hold(Demand::Rest).await;

@@ -22,6 +22,12 @@ const BEGIN: i64 = 1_714_564_800_000_000;
 #[derive(Default)]
 pub(super) struct ToldClock(AtomicI64);
 
+impl ToldClock {
+    pub(super) fn set(&self, microseconds: i64) {
+        self.0.store(microseconds, Ordering::SeqCst);
+    }
+}
+
 impl Clock for ToldClock {
     fn now(&self) -> Timestamp {
         time(self.0.load(Ordering::SeqCst))
@@ -70,7 +76,7 @@ impl World {
 
     pub(super) fn wait(&mut self, microseconds: i64) {
         self.now += microseconds;
-        self.clock.0.store(self.now + self.ahead, Ordering::SeqCst);
+        self.clock.set(self.now + self.ahead);
     }
 
     /// Puts this machine's clock so far ahead of the truth.

@@ -8,6 +8,7 @@ use crate::support::bird::ApiAction;
 use crate::support::bird::At;
 use crate::support::bird::Bird;
 use crate::support::bird::Endless;
+use crate::support::bird::FaultId;
 use crate::support::bird::FaultRule;
 use crate::support::bird::LinkAction;
 use crate::support::bird::MediaAction;
@@ -17,8 +18,8 @@ use crate::support::bird::Shape;
 /// How often each strikes.
 const RATE: f64 = 0.01;
 
-/// Puts all of them in force. Says how many kinds there are.
-pub(super) fn arm(bird: &Bird) -> usize {
+/// Puts all of them in force.
+pub(super) fn arm(bird: &Bird) -> Vec<FaultId> {
     let rules: Vec<FaultRule> = api()
         .into_iter()
         .map(FaultRule::api)
@@ -26,11 +27,10 @@ pub(super) fn arm(bird: &Bird) -> usize {
         .chain(media().into_iter().map(FaultRule::media))
         .chain(links().into_iter().map(FaultRule::link))
         .collect();
-    let kinds = rules.len();
-    for rule in rules {
-        bird.fault(rule.probability(RATE));
-    }
-    kinds
+    rules
+        .into_iter()
+        .map(|rule| bird.fault(rule.probability(RATE)))
+        .collect()
 }
 
 fn api() -> Vec<ApiAction> {
