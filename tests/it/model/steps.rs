@@ -195,10 +195,10 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 fn trouble() -> impl Strategy<Value = Trouble> {
-    let free = prop::sample::select(vec![0, 4_096, 12_288, 40_960]);
+    let free = prop::sample::select(vec![0, 0, 4_096, 12_288]);
     prop_oneof![
         7 => Just(Trouble::None),
-        2 => (0..4_usize, 0..40_u32).prop_map(|(call, polls)| Trouble::Dies { call, polls }),
-        1 => (0..4_usize, free).prop_map(|(call, free_bytes)| Trouble::NoRoom { call, free_bytes }),
+        3 => (0..3_usize, 0..12_u32).prop_map(|(call, polls)| Trouble::Dies { call, polls }),
+        2 => (0..3_usize, free).prop_map(|(call, free_bytes)| Trouble::NoRoom { call, free_bytes }),
     ]
 }
