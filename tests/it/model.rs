@@ -29,7 +29,7 @@ use place::Volume;
 use steps::steps;
 
 /// Histories of an ordinary run.
-const CASES: u64 = 48;
+const CASES: u64 = 40;
 /// And of the whole house.
 const UPSTREAM_CASES: u64 = 12;
 /// The seed of the first one.

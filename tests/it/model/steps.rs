@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::rules::Key;
 
 /// Recordings of each workspace; the two share their numbers.
-pub(super) const NUMBERS: u8 = 6;
+pub(super) const NUMBERS: u8 = 4;
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -103,11 +103,12 @@ pub(super) struct Step {
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (what(), trouble()).prop_map(|(what, trouble)| Step { what, trouble });
-    prop::collection::vec(step, 5..45)
+    prop::collection::vec(step, 20..60)
 }
 
 fn key() -> impl Strategy<Value = Key> {
-    (0..2_usize, 0..NUMBERS)
+    // Most of it in one workspace: the fewer there are, the more happens to each.
+    (prop_oneof![3 => Just(0_usize), 1 => Just(1)], 0..NUMBERS)
 }
 
 fn status() -> impl Strategy<Value = &'static str> {
@@ -152,7 +153,7 @@ fn walk() -> impl Strategy<Value = Walk> {
     let meanwhile = prop::option::weighted(0.3, (0..3_usize, key(), change()));
     let jump = prop::option::weighted(0.15, (0..3_usize, ahead()));
     (
-        0..2_usize,
+        prop_oneof![3 => Just(0_usize), 1 => Just(1)],
         prop::bool::weighted(0.4),
         1..5_usize,
         any::<bool>(),
@@ -174,7 +175,7 @@ fn walk() -> impl Strategy<Value = Walk> {
 fn what() -> impl Strategy<Value = What> {
     let ending = prop_oneof![
         4 => Just(Ending::Stored),
-        3 => any::<bool>().prop_map(|spent| Ending::Failed { spent }),
+        4 => any::<bool>().prop_map(|spent| Ending::Failed { spent }),
         1 => Just(Ending::Gone),
         2 => any::<bool>().prop_map(|waits| Ending::GivenBack { waits }),
     ];
@@ -183,7 +184,7 @@ fn what() -> impl Strategy<Value = What> {
         8 => (key(), change()).prop_map(|(key, change)| What::Upstream(key, change)),
         8 => walk().prop_map(What::Walk),
         2 => prop::collection::vec(key(), 1..5).prop_map(What::Claim),
-        4 => (1..5_u32).prop_map(What::ClaimDue),
+        6 => (1..5_u32).prop_map(What::ClaimDue),
         6 => (1..5_usize, ending).prop_map(|(most, ending)| What::Settle { most, ending }),
         2 => (prop::collection::vec(0..NUMBERS, 1..4), space()).prop_map(|(numbers, space)| What::Retry { numbers, space }),
         1 => space().prop_map(What::RetryAll),
@@ -197,8 +198,8 @@ fn what() -> impl Strategy<Value = What> {
 fn trouble() -> impl Strategy<Value = Trouble> {
     let free = prop::sample::select(vec![0, 0, 4_096, 12_288]);
     prop_oneof![
-        7 => Just(Trouble::None),
-        3 => (0..3_usize, 0..12_u32).prop_map(|(call, polls)| Trouble::Dies { call, polls }),
+        14 => Just(Trouble::None),
+        2 => (0..3_usize, 0..12_u32).prop_map(|(call, polls)| Trouble::Dies { call, polls }),
         2 => (0..3_usize, free).prop_map(|(call, free_bytes)| Trouble::NoRoom { call, free_bytes }),
     ]
 }
