@@ -39,6 +39,7 @@ use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::redact::one_line;
+use crate::http::body::Body;
 use crate::http::client::ClientError;
 use crate::http::client::api_client;
 use crate::http::redact::explain;
@@ -294,7 +295,7 @@ impl WorkspaceApi {
             let head = refusal_head(&mut response).await;
             return Err(refusal(status, response.headers(), date, &head));
         }
-        let (mut body, mut room) = (Vec::new(), None);
+        let (mut body, mut room) = (Body::default(), None);
         while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
             let len_bytes = (body.len() + chunk.len()) as u64;
             if len_bytes > max.bytes() {
@@ -303,7 +304,9 @@ impl WorkspaceApi {
             if len_bytes > SMALL_REPLY_BYTES && room.is_none() {
                 room = Some(self.api.room_for_a_large_reply().await?);
             }
-            body.extend_from_slice(&chunk);
+            body.extend_from_slice(&chunk).map_err(|error| {
+                ApiError::new(ApiErrorKind::Unavailable, format!("no memory for the reply: {error}"))
+            })?;
         }
         Ok(Reply { body, received, room })
     }
@@ -326,7 +329,7 @@ impl WorkspaceApi {
 }
 
 struct Reply {
-    body: Vec<u8>,
+    body: Body,
     received: Instant,
     room: Option<OwnedSemaphorePermit>,
 }
