@@ -3,11 +3,13 @@
 //! Endpoints and the `AccessKey` scheme as in Bird's "Common API usage" and voice pages. The credential is set on each
 //! request and on no other client. Must not know: what is done with the answers.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use reqwest::Response;
 use reqwest::StatusCode;
 use reqwest::header::ACCEPT;
 use reqwest::header::AUTHORIZATION;
@@ -17,6 +19,8 @@ use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::error::ApiError;
@@ -28,18 +32,26 @@ use super::page::PageToken;
 use super::tickets::TicketBook;
 use super::upstream_clock::UpstreamClock;
 use super::wire;
+use super::wire::ItemLimits;
 use crate::domain::clock::SharedClock;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::redact::one_line;
+use crate::http::body::Body;
 use crate::http::client::ClientError;
 use crate::http::client::api_client;
 use crate::http::redact::explain;
 use crate::http::resolve::by_the_system;
 use crate::http::retry;
 use crate::http::roots::ExtraRoots;
+
+/// Replies up to this size are read side by side, larger ones one at a time: Bird's are a quarter of this.
+const SMALL_REPLY_BYTES: u64 = 1024 * 1024;
+
+/// How much of a refusal's body is read.
+const REFUSAL_HEAD_BYTES: usize = 16 * 1024;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
@@ -52,10 +64,12 @@ pub struct ApiOptions {
     pub requests_per_second: NonZeroU32,
     /// The longest one try of a request may take, its body included.
     pub timeout: Duration,
-    /// The longest reply that is read, in bytes.
+    /// The longest list page that is read, in bytes, once it is unpacked.
     pub max_page_bytes: u64,
     /// Authorities that are trusted besides the system's.
     pub roots: ExtraRoots,
+    /// What of a page is read and kept.
+    pub items: ItemLimits,
 }
 
 /// How a credential is presented.
@@ -93,6 +107,8 @@ pub struct Api {
     options: ApiOptions,
     clock: UpstreamClock,
     tickets: TicketBook,
+    /// One permit: whoever reads a large reply holds it until nothing of the reply is left.
+    large_replies: Arc<Semaphore>,
 }
 
 impl Api {
@@ -105,6 +121,7 @@ impl Api {
             http: api_client(&options.base_url, &options.roots, by_the_system())?,
             clock: UpstreamClock::new(local_clock),
             tickets: TicketBook::default(),
+            large_replies: Arc::new(Semaphore::new(1)),
             options,
         }))
     }
@@ -119,6 +136,18 @@ impl Api {
     #[must_use]
     pub const fn tickets(&self) -> &TicketBook {
         &self.tickets
+    }
+
+    /// Waits until no other large reply is in memory, so that what is held does not grow with the workspaces.
+    async fn room_for_a_large_reply(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let room = Arc::clone(&self.large_replies).acquire_owned();
+        match tokio::time::timeout(self.options.timeout, room).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => Err(ApiError::new(
+                ApiErrorKind::Unavailable,
+                "the reply is large, and other large ones were in its way",
+            )),
+        }
     }
 
     /// The API as one workspace sees it.
@@ -183,8 +212,11 @@ impl WorkspaceApi {
                 pairs.append_pair("pageToken", token.as_str());
             }
         }
-        let reply = self.get(url).await?;
-        wire::parse_page(&reply.body, reply.received)
+        let options = &self.api.options;
+        let reply = self.get(url, MaxBytes::Page(options.max_page_bytes)).await?;
+        let mut page = wire::parse_page(&reply.body, reply.received, &options.items)?;
+        page.room = reply.room;
+        Ok(page)
     }
 
     /// One recording, with a fresh link where it is available.
@@ -194,8 +226,11 @@ impl WorkspaceApi {
     /// # Errors
     /// Anything but a 200 that is this recording.
     pub async fn recording(&self, id: RecordingId) -> Result<Listed, ApiError> {
-        let reply = self.get(self.url(&[&id.to_string()])?).await?;
-        wire::parse_recording(&reply.body, id, reply.received)
+        let limits = &self.api.options.items;
+        let reply = self
+            .get(self.url(&[&id.to_string()])?, MaxBytes::Item(limits.max_item_bytes))
+            .await?;
+        wire::parse_recording(&reply.body, id, reply.received, limits)
     }
 
     fn url(&self, more: &[&str]) -> Result<Url, ApiError> {
@@ -208,11 +243,11 @@ impl WorkspaceApi {
         Ok(url)
     }
 
-    async fn get(&self, url: Url) -> Result<Reply, ApiError> {
+    async fn get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
         let mut waits = retry::waits();
         loop {
             self.pace.wait().await;
-            let error = match self.try_get(url.clone()).await {
+            let error = match self.try_get(url.clone(), max).await {
                 Ok(reply) => {
                     self.pace.recover();
                     return Ok(reply);
@@ -237,7 +272,7 @@ impl WorkspaceApi {
         }
     }
 
-    async fn try_get(&self, url: Url) -> Result<Reply, ApiError> {
+    async fn try_get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
         let unavailable = |error| ApiError::new(ApiErrorKind::Unavailable, explain(error));
         let sent = Instant::now();
         let mut response = self
@@ -255,21 +290,25 @@ impl WorkspaceApi {
         if let Some(date) = date {
             self.api.clock.observe(date, sent, received);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() as u64 > self.api.options.max_page_bytes {
-                return Err(ApiError::malformed(format!(
-                    "the reply is longer than api.max_page_bytes ({} bytes)",
-                    self.api.options.max_page_bytes
-                )));
-            }
-        }
         let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(Reply { body, received });
+        if status != StatusCode::OK {
+            let head = refusal_head(&mut response).await;
+            return Err(refusal(status, response.headers(), date, &head));
         }
-        Err(refusal(status, response.headers(), date, &body))
+        let (mut body, mut room) = (Body::default(), None);
+        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+            let len_bytes = (body.len() + chunk.len()) as u64;
+            if len_bytes > max.bytes() {
+                return Err(ApiError::malformed(format!("the reply is longer than {max}")));
+            }
+            if len_bytes > SMALL_REPLY_BYTES && room.is_none() {
+                room = Some(self.api.room_for_a_large_reply().await?);
+            }
+            body.extend_from_slice(&chunk).map_err(|error| {
+                ApiError::new(ApiErrorKind::Unavailable, format!("no memory for the reply: {error}"))
+            })?;
+        }
+        Ok(Reply { body, received, room })
     }
 
     fn authorization(&self) -> Result<HeaderValue, ApiError> {
@@ -290,8 +329,45 @@ impl WorkspaceApi {
 }
 
 struct Reply {
-    body: Vec<u8>,
+    body: Body,
     received: Instant,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// How long a reply may be, and which key says so.
+#[derive(Clone, Copy)]
+enum MaxBytes {
+    Page(u64),
+    Item(u64),
+}
+
+impl MaxBytes {
+    const fn bytes(self) -> u64 {
+        let (Self::Page(bytes) | Self::Item(bytes)) = self;
+        bytes
+    }
+}
+
+impl fmt::Display for MaxBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = match self {
+            Self::Page(_) => "api.max_page_bytes",
+            Self::Item(_) => "api.max_item_bytes",
+        };
+        write!(f, "{key} ({} bytes)", self.bytes())
+    }
+}
+
+/// The beginning of what a refusal says. Its status is proof enough: how the rest goes on does not matter.
+async fn refusal_head(response: &mut Response) -> Vec<u8> {
+    let mut head = Vec::new();
+    while head.len() < REFUSAL_HEAD_BYTES
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        head.extend_from_slice(&chunk);
+    }
+    head.truncate(REFUSAL_HEAD_BYTES);
+    head
 }
 
 fn header_date(headers: &HeaderMap) -> Option<Timestamp> {

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how a page was fetched.
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::ticket::Ticket;
 use crate::domain::recording::Recording;
 use crate::domain::recording::SetAside;
@@ -50,4 +52,6 @@ pub struct Page {
     pub items: Vec<Item>,
     /// The next page's token; `None` proves the end of the list.
     pub next: Option<PageToken>,
+    /// Held by a large page, so that there is one at a time; for whoever takes the items out of it to keep as long.
+    pub room: Option<OwnedSemaphorePermit>,
 }

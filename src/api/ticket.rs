@@ -24,6 +24,7 @@ const UNSTATED_LIFE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Ticket {
     url: SignedUrl,
+    len_bytes: usize,
     life: Life,
     asks_for_checksum: bool,
 }
@@ -47,6 +48,7 @@ impl Ticket {
         Ok(Self {
             life: stated_life(&parsed).unwrap_or(Life::Unstated { received }),
             asks_for_checksum: asks_for_checksum(&parsed),
+            len_bytes: url.len(),
             url: signed,
         })
     }
@@ -55,6 +57,12 @@ impl Ticket {
     #[must_use]
     pub const fn url(&self) -> &SignedUrl {
         &self.url
+    }
+
+    /// How long the link is, in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> usize {
+        self.len_bytes
     }
 
     /// Whether `x-amz-checksum-mode` is among the signed headers: then it must be sent, otherwise it must not.

@@ -1,8 +1,9 @@
 //! The tickets that pages brought along, in memory only, until they are used or die.
 //!
 //! Two lanes, so that what just arrived does not queue behind history: polls fill one, full walks the other. Within a
-//! lane the earliest deadline goes first. Bounded: where a lane is full, the tickets that live longest are let go; a
-//! recording without a ticket gets one by itself later. Must not know: what is due.
+//! lane the earliest deadline goes first. Bounded in number and in bytes: where a lane is full, the tickets that live
+//! longest are let go, and of those that were never offered the ones that live shortest; a recording without a ticket
+//! gets one by itself later. Must not know: what is due.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -16,8 +17,14 @@ use super::ticket::Ticket;
 use super::upstream_clock::UpstreamClock;
 use crate::domain::ids::RecordingRef;
 
-/// Tickets a lane holds at most: at about 2 kB each, 4 MB.
+/// Tickets a lane holds at most: at about 2 kB each, 4 MB. As many are kept that are not offered.
 const LANE_TICKETS: usize = 2_048;
+
+/// How long all links at hand may be together, in bytes: room for as many as there may be of the usual length.
+const ALL_LINK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where tickets lie that are not offered, behind the lanes.
+const NOT_OFFERED: usize = 2;
 
 /// Which walk a ticket came from. Earlier lanes go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +46,18 @@ pub struct TicketBook {
 
 #[derive(Default)]
 struct Held {
-    lanes: [BTreeMap<Deadline, RecordingRef>; 2],
-    by_recording: HashMap<RecordingRef, (Lane, Deadline, Ticket)>,
+    /// The two lanes, and what is not offered.
+    places: [BTreeMap<Deadline, RecordingRef>; 3],
+    by_recording: HashMap<RecordingRef, Entry>,
+    link_bytes: usize,
     sequence: u64,
+}
+
+struct Entry {
+    lane: Lane,
+    place: usize,
+    deadline: Deadline,
+    ticket: Ticket,
 }
 
 impl TicketBook {
@@ -52,22 +68,29 @@ impl TicketBook {
         held.remove(&recording);
         held.sequence += 1;
         let deadline = (Instant::now() + ticket.life_left(clock), held.sequence);
-        held.by_recording.insert(recording, (lane, deadline, ticket));
+        held.link_bytes += ticket.len_bytes();
+        let entry = Entry {
+            lane,
+            place: NOT_OFFERED,
+            deadline,
+            ticket,
+        };
+        held.places[NOT_OFFERED].insert(deadline, recording.clone());
+        held.by_recording.insert(recording, entry);
+        held.make_room();
     }
 
     /// Puts a held ticket among the next ones, where it has not been taken meanwhile.
     pub fn offer(&self, recording: &RecordingRef) {
         let mut held = self.lock();
-        let Some((lane, deadline, _)) = held.by_recording.get(recording) else {
+        let Some(entry) = held.by_recording.get_mut(recording) else {
             return;
         };
-        let (lane, deadline) = (*lane as usize, *deadline);
-        held.lanes[lane].insert(deadline, recording.clone());
-        if held.lanes[lane].len() > LANE_TICKETS
-            && let Some((_, last)) = held.lanes[lane].pop_last()
-        {
-            held.by_recording.remove(&last);
-        }
+        let (from, to, deadline) = (entry.place, entry.lane as usize, entry.deadline);
+        entry.place = to;
+        held.places[from].remove(&deadline);
+        held.places[to].insert(deadline, recording.clone());
+        held.make_room();
     }
 
     /// Lets go of a ticket that nobody needs.
@@ -85,13 +108,13 @@ impl TicketBook {
     /// life left are let go on the way.
     pub fn take_next(&self, limit: usize, clock: &UpstreamClock, margin: Duration) -> Vec<(RecordingRef, Ticket)> {
         let mut held = self.lock();
-        let mut next = Vec::with_capacity(limit);
-        for lane in 0..held.lanes.len() {
+        let mut next = Vec::with_capacity(limit.min(LANE_TICKETS));
+        for lane in [Lane::Fresh, Lane::Backlog] {
             while next.len() < limit {
-                let Some((_, recording)) = held.lanes[lane].pop_first() else {
+                let Some(recording) = held.places[lane as usize].values().next().cloned() else {
                     break;
                 };
-                if let Some((_, _, ticket)) = held.by_recording.remove(&recording)
+                if let Some(ticket) = held.remove(&recording)
                     && ticket.is_fresh(clock, margin)
                 {
                     next.push((recording, ticket));
@@ -120,9 +143,33 @@ impl TicketBook {
 
 impl Held {
     fn remove(&mut self, recording: &RecordingRef) -> Option<Ticket> {
-        let (lane, deadline, ticket) = self.by_recording.remove(recording)?;
-        self.lanes[lane as usize].remove(&deadline);
-        Some(ticket)
+        let entry = self.by_recording.remove(recording)?;
+        self.places[entry.place].remove(&entry.deadline);
+        self.link_bytes -= entry.ticket.len_bytes();
+        Some(entry.ticket)
+    }
+
+    /// Lets go of what is too much.
+    fn make_room(&mut self) {
+        while let Some(least) = self.least_needed() {
+            self.remove(&least);
+        }
+    }
+
+    fn least_needed(&self) -> Option<RecordingRef> {
+        let [fresh, backlog, not_offered] = &self.places;
+        let is_full = |place: &BTreeMap<_, _>| place.len() > LANE_TICKETS;
+        let is_heavy = self.link_bytes > ALL_LINK_BYTES;
+        let first = (is_full(not_offered) || is_heavy).then(|| not_offered.values().next());
+        let last = |place: &BTreeMap<Deadline, RecordingRef>| {
+            let is_too_much = is_full(place) || is_heavy;
+            is_too_much.then(|| place.values().next_back().cloned()).flatten()
+        };
+        first
+            .flatten()
+            .cloned()
+            .or_else(|| last(backlog))
+            .or_else(|| last(fresh))
     }
 }
 
@@ -210,5 +257,34 @@ mod tests {
             book.take(&recording(9_999), &clock, Duration::ZERO).is_none(),
             "a ticket is taken once"
         );
+    }
+
+    #[test]
+    fn tickets_that_are_never_offered_do_not_pile_up() {
+        let (book, clock) = (TicketBook::default(), clock());
+        put(&book, 9_999, 600, Lane::Fresh, &clock);
+        for n in 0..5_000 {
+            book.hold(recording(n), ticket(600 + n / 10), Lane::Backlog, &clock);
+        }
+        assert_eq!(book.len(), LANE_TICKETS + 1);
+        assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_some());
+        assert!(book.take(&recording(0), &clock, Duration::ZERO).is_none());
+        assert!(book.take(&recording(4_999), &clock, Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn long_links_are_fewer() {
+        let (book, clock) = (TicketBook::default(), clock());
+        let long = format!("https://h/{}?X-Amz-Date={SIGNED}&X-Amz-Expires=600", "k".repeat(16_000));
+        for n in 0..3_000 {
+            let lane = if n % 2 == 0 { Lane::Fresh } else { Lane::Backlog };
+            book.hold(recording(n), Ticket::new(&long, Instant::now()).unwrap(), lane, &clock);
+            book.offer(&recording(n));
+        }
+        assert!(book.len() * long.len() <= ALL_LINK_BYTES, "{}", book.len());
+        assert!(book.len() > 900, "{}", book.len());
+        let handed_out = book.take_next(usize::from(u16::MAX), &clock, Duration::ZERO).len();
+        assert!(handed_out > 900 && book.is_empty(), "{handed_out}");
+        assert_eq!(book.lock().link_bytes, 0);
     }
 }

@@ -73,6 +73,12 @@ impl UpstreamClock {
         self.now_interval().map_or_else(|| self.local.now(), |now| now.latest)
     }
 
+    /// The earliest that upstream's clock can show now. What was created by this had been created.
+    #[must_use]
+    pub fn earliest_now(&self) -> Timestamp {
+        self.now_interval().map_or_else(|| self.local.now(), |now| now.earliest)
+    }
+
     /// How far upstream's clock is ahead of the local one in seconds, negative when behind; `None` before the
     /// first reply. Good to about a second, better after many replies.
     #[must_use]

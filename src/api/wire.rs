@@ -3,19 +3,19 @@
 //! Strict about what proves the end of a list: a page that is not of the documented shape is an error, never an empty
 //! page. Shapes as in Bird's "List recordings" and "Get a recording" pages. Must not know: HTTP.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use super::members::Head;
 use super::members::Members;
 use super::page::Item;
 use super::page::Listed;
 use super::page::Page;
 use super::page::PageToken;
+use super::shape;
 use super::ticket::Ticket;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
@@ -25,31 +25,38 @@ use crate::domain::recording::Status;
 use crate::domain::redact::blank_signed_links;
 use crate::domain::redact::one_line;
 
-/// Items a page may hold; Bird's limit is 99.
-const MOST_ITEMS: usize = 1_000;
+/// What of a list is read and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemLimits {
+    /// Items a page may hold; Bird's limit is 99. A page of more is refused.
+    pub max_page_items: u32,
+    /// The longest item that is looked into, in bytes; Bird's are about 2,500. A longer one is set aside.
+    pub max_item_bytes: u64,
+    /// How deep an item may nest objects and arrays; Bird's nest three deep. A deeper one is set aside.
+    pub max_json_depth: u32,
+    /// How much of an item that is set aside is kept, in bytes.
+    pub kept_item_bytes: u64,
+}
 
-/// The longest item that is looked into, in bytes; Bird's are about 2,500.
-const LONGEST_ITEM_BYTES: usize = 128 * 1024;
-
-/// How much of an item that is set aside is kept, in bytes.
-const KEPT_RAW_BYTES: usize = 16 * 1024;
+impl Default for ItemLimits {
+    fn default() -> Self {
+        Self {
+            max_page_items: 1_000,
+            max_item_bytes: 128 * 1024,
+            max_json_depth: 120,
+            kept_item_bytes: 16 * 1024,
+        }
+    }
+}
 
 /// The longest text taken from an optional member, in characters.
 const LONGEST_TEXT: usize = 200;
-
-#[derive(Deserialize)]
-struct WirePage<'a> {
-    #[serde(borrow)]
-    results: Vec<&'a RawValue>,
-    #[serde(borrow, rename = "nextPageToken")]
-    next_page_token: Option<Cow<'a, str>>,
-}
 
 /// Reads a page received at `received`.
 ///
 /// # Errors
 /// `Malformed`: it is not JSON, not of the documented shape, or its token cannot be one.
-pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
+pub fn parse_page(body: &[u8], received: Instant, limits: &ItemLimits) -> Result<Page, ApiError> {
     let malformed = |error: &dyn std::fmt::Display| {
         ApiError::malformed(format!(
             "the page is not as documented: {error}; it begins {}",
@@ -58,13 +65,7 @@ pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
     };
     // The parser skips members it does not look for without asking whether they are text at all.
     let text = std::str::from_utf8(body).map_err(|error| malformed(&error))?;
-    let page: WirePage<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    if page.results.len() > MOST_ITEMS {
-        return Err(ApiError::malformed(format!(
-            "the page holds {} items",
-            page.results.len()
-        )));
-    }
+    let page = shape::read(text, limits.max_page_items).map_err(|error| malformed(&error))?;
     // An empty token would ask for the first page again. Upstream's server omits what is empty.
     let next = match page.next_page_token.as_deref() {
         None | Some("") => None,
@@ -73,19 +74,28 @@ pub fn parse_page(body: &[u8], received: Instant) -> Result<Page, ApiError> {
                 .ok_or_else(|| ApiError::malformed("nextPageToken is longer than documented"))?,
         ),
     };
-    let items = page.results.into_iter().map(|raw| parse_item(raw, received)).collect();
-    Ok(Page { items, next })
+    let items = page.items.into_iter().map(|raw| parse_item(raw, received, limits));
+    Ok(Page {
+        items: items.collect(),
+        next,
+        room: None,
+    })
 }
 
 /// Reads the reply to a request for one recording, which must be the recording `id`.
 ///
 /// # Errors
 /// `Malformed`: it is not JSON, cannot be understood, or is another recording.
-pub fn parse_recording(body: &[u8], id: RecordingId, received: Instant) -> Result<Listed, ApiError> {
+pub fn parse_recording(
+    body: &[u8],
+    id: RecordingId,
+    received: Instant,
+    limits: &ItemLimits,
+) -> Result<Listed, ApiError> {
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| {
         ApiError::malformed(format!("the recording is not JSON: {error}; it begins {}", head(body)))
     })?;
-    match parse_item(raw, received) {
+    match parse_item(raw, received, limits) {
         Item::Understood(listed) if listed.recording.id == id => Ok(*listed),
         Item::Understood(listed) => Err(ApiError::malformed(format!(
             "asked for recording {id}, got {}",
@@ -113,13 +123,25 @@ fn head(body: &[u8]) -> String {
     format!("\"{}\"", one_line(&head, 60))
 }
 
-fn parse_item(raw: &RawValue, received: Instant) -> Item {
-    if raw.get().len() > LONGEST_ITEM_BYTES {
-        return set_aside(raw, None, &format!("the item is {} bytes long", raw.get().len()));
+fn parse_item(raw: &RawValue, received: Instant, limits: &ItemLimits) -> Item {
+    let len_bytes = raw.get().len();
+    if len_bytes as u64 > limits.max_item_bytes {
+        return set_aside_unread(
+            raw,
+            &format!("the item is {len_bytes} bytes long (api.max_item_bytes)"),
+            limits,
+        );
+    }
+    if shape::is_deeper_than(raw.get(), limits.max_json_depth) {
+        let deep = format!(
+            "the item nests deeper than {} (api.max_json_depth)",
+            limits.max_json_depth
+        );
+        return set_aside_unread(raw, &deep, limits);
     }
     let members = match Members::parse(raw) {
         Ok(members) => members,
-        Err(why) => return set_aside(raw, None, &format!("not an object: {why}")),
+        Err(why) => return set_aside_unread(raw, &format!("not an object: {why}"), limits),
     };
     match understand(&members) {
         Ok(recording) => {
@@ -128,26 +150,40 @@ fn parse_item(raw: &RawValue, received: Instant) -> Item {
         }
         Err(why) => {
             let id = members.text("id").and_then(|id| id.parse().ok());
-            set_aside(raw, id, &why)
+            // Without the link, so that the same item is the same text each time it is listed.
+            set_aside(members.to_text_without("url"), id, &why, limits)
         }
     }
 }
 
-fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: &str) -> Item {
-    // Without the link where the item is an object, so that the same item is the same text each time it is listed.
-    let text = Members::parse(raw).map_or_else(
-        |_| blank_signed_links(raw.get()).into_owned(),
-        |members| members.to_text_without("url"),
-    );
-    let mut end = text.len().min(KEPT_RAW_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// Sets aside what is not looked into: its first members where it is an object, else its beginning.
+fn set_aside_unread(raw: &RawValue, reason: &str, limits: &ItemLimits) -> Item {
+    let kept = usize::try_from(limits.kept_item_bytes).unwrap_or(usize::MAX);
+    if let Ok(head) = Head::read(raw, kept, "url", "id") {
+        let id = head.wanted.and_then(|id| id.parse().ok());
+        return set_aside(head.text, id, reason, limits);
     }
+    let beginning = blank_signed_links(cut(raw.get(), kept)).into_owned();
+    set_aside(beginning, None, reason, limits)
+}
+
+fn set_aside(mut text: String, id: Option<RecordingId>, reason: &str, limits: &ItemLimits) -> Item {
+    let kept = usize::try_from(limits.kept_item_bytes).unwrap_or(usize::MAX);
+    text.truncate(cut(&text, kept).len());
     Item::SetAside(SetAside {
-        raw: text[..end].to_owned(),
+        raw: text,
         reason: one_line(reason, LONGEST_TEXT),
         id,
     })
+}
+
+/// The beginning of a text, at most so many bytes long.
+fn cut(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn understand(members: &Members<'_>) -> Result<Recording, String> {
@@ -224,11 +260,12 @@ mod tests {
         )
     }
 
+    fn parse(body: &[u8]) -> Result<Page, ApiError> {
+        parse_page(body, Instant::now(), &ItemLimits::default())
+    }
+
     fn page(items: &[String], rest: &str) -> Result<Page, ApiError> {
-        parse_page(
-            format!("{{\"results\":[{}]{rest}}}", items.join(",")).as_bytes(),
-            Instant::now(),
-        )
+        parse(format!("{{\"results\":[{}]{rest}}}", items.join(",")).as_bytes())
     }
 
     fn only(items: &[String]) -> Item {
@@ -315,6 +352,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_or_too_deep_is_set_aside_unread_and_known_by_its_id() {
+        let long = item(&format!(
+            r#","url":"https://h/?X-Amz-Signature=secret","odd":"{}""#,
+            "x".repeat(130 * 1024)
+        ));
+        let deep = item(&format!(
+            r#","url":"https://h/?X-Amz-Signature=secret","odd":{}{}"#,
+            "[".repeat(120),
+            "]".repeat(120)
+        ));
+        for (text, key) in [(&long, "api.max_item_bytes"), (&deep, "api.max_json_depth")] {
+            let aside = reason(text);
+            assert!(aside.reason.contains(key), "{}", aside.reason);
+            assert_eq!(aside.id.map(|id| id.to_string()).as_deref(), Some(ID));
+            assert!(
+                aside.raw.contains("available") && !aside.raw.contains("secret"),
+                "{}",
+                aside.raw
+            );
+            assert!(aside.raw.len() <= 16 * 1024);
+        }
+        let no_object = format!("[\"https://h/?X-Amz-Signature={}\"]", "s".repeat(130 * 1024));
+        assert!(!reason(&no_object).raw.contains("ss"));
+        assert_eq!(
+            understood(&format!(r#","odd":{}{}"#, "[".repeat(119), "]".repeat(119)))
+                .recording
+                .status
+                .as_str(),
+            "available"
+        );
+    }
+
+    #[test]
     fn only_the_documented_shape_is_a_page() {
         for bad in [
             "",
@@ -331,12 +401,10 @@ mod tests {
             r#"{"results":[],"nextPageToken":7}"#,
             "\u{feff}{\"results\":[]}",
         ] {
-            let error = parse_page(bad.as_bytes(), Instant::now())
-                .err()
-                .unwrap_or_else(|| panic!("{bad}"));
+            let error = parse(bad.as_bytes()).err().unwrap_or_else(|| panic!("{bad}"));
             assert_eq!(error.kind, ApiErrorKind::Malformed);
         }
-        assert!(parse_page(b"{\"results\":[],\"note\":\"\xff\"}", Instant::now()).is_err());
+        assert!(parse(b"{\"results\":[],\"note\":\"\xff\"}").is_err());
         let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
         assert!(page(&[], &long).is_err());
     }
@@ -355,16 +423,17 @@ mod tests {
 
     #[test]
     fn another_recording_than_asked_for_is_refused() {
+        let limits = ItemLimits::default();
         let id = ID.parse().unwrap();
-        assert!(parse_recording(item("").as_bytes(), id, Instant::now()).is_ok());
+        assert!(parse_recording(item("").as_bytes(), id, Instant::now(), &limits).is_ok());
         let other = RecordingId::from_bytes([7; 16]);
-        assert!(parse_recording(item("").as_bytes(), other, Instant::now()).is_err());
+        assert!(parse_recording(item("").as_bytes(), other, Instant::now(), &limits).is_err());
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_page(&body, Instant::now());
+            let _ = parse(&body);
         }
 
         #[test]
@@ -378,7 +447,7 @@ mod tests {
             let mut body = format!("{{\"results\":[{},{}],\"nextPageToken\":\"t\"}}", item(""), item("")).into_bytes();
             let at = at % body.len();
             body[at] = byte;
-            if let Ok(page) = parse_page(&body, Instant::now()) {
+            if let Ok(page) = parse(&body) {
                 prop_assert_eq!(page.items.len(), 2);
             }
         }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::api::Api;
 use crate::api::ApiOptions;
 use crate::api::Credential;
+use crate::api::ItemLimits;
 use crate::api::Scheme;
 use crate::api::WorkspaceAccess;
 use crate::api::WorkspaceApi;
@@ -207,6 +208,12 @@ pub(super) fn api_options(config: &Config) -> ApiOptions {
         timeout: config.api.timeout,
         max_page_bytes: config.api.max_page_bytes,
         roots: config.tls.extra_roots.clone(),
+        items: ItemLimits {
+            max_page_items: config.api.max_page_items,
+            max_item_bytes: config.api.max_item_bytes,
+            max_json_depth: config.api.max_json_depth,
+            kept_item_bytes: config.api.kept_item_bytes,
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The only room that knows all others. Must not know: the command line, how results are shown.
 
+mod backup;
 mod build;
 mod dry_run;
 mod preflight;
@@ -18,6 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use backup::Backup;
+pub use backup::backup;
 pub use build::App;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;

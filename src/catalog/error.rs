@@ -112,6 +112,20 @@ pub enum CatalogError {
         /// What the system says.
         source: io::Error,
     },
+    /// A copy of it could not be made, named or synced.
+    #[error("cannot write the copy {}", .path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A copy of it did not pass its test and was removed.
+    #[error("the copy of the catalog is not sound and was removed: {detail}")]
+    UnsoundCopy {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// SQLite failed.
     #[error("the catalog cannot {operation}")]
     Sql {
@@ -174,7 +188,7 @@ impl CatalogError {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::File { .. } => true,
+            Self::File { .. } | Self::Copy { .. } => true,
             Self::Sql { .. } | Self::Migrate { .. } => match self.sqlx_source() {
                 Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
                 _ => matches!(

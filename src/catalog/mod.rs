@@ -4,6 +4,7 @@
 //! begins. Every future here may be dropped: what it did not commit is rolled back, so either all of a call is
 //! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
 
+mod backup;
 mod claims;
 mod copied;
 mod error;
@@ -12,6 +13,7 @@ mod found_rows;
 mod history;
 mod list;
 mod open;
+mod partial;
 mod preflight;
 mod read;
 mod reclaim;
@@ -29,6 +31,7 @@ mod verify;
 mod walks;
 mod workspaces;
 
+pub use backup::CopyReport;
 pub use claims::Claim;
 pub use copied::ArchivedBody;
 pub use error::CatalogError;

@@ -86,7 +86,6 @@ pub(super) async fn upsert(
     items: &[SetAside],
 ) -> Result<u64, CatalogError> {
     let mut entered = HashSet::new();
-    let seen_at = moment.seen_at();
     for item in items {
         let fingerprint = Sha256::digest(item.raw.as_bytes());
         if !entered.insert(fingerprint) {
@@ -101,15 +100,15 @@ pub(super) async fn upsert(
             ON CONFLICT (workspace, fingerprint) DO UPDATE
             SET reason = excluded.reason, recording_id = excluded.recording_id, last_seen_at = excluded.last_seen_at,
                 resolved_at = NULL
-            WHERE resolved_at IS NOT NULL OR last_seen_at < ?8 OR reason <> excluded.reason
-                OR recording_id IS NOT excluded.recording_id",
+            WHERE resolved_at IS NOT NULL OR last_seen_at < ?8 OR last_seen_at > excluded.last_seen_at
+                OR reason <> excluded.reason OR recording_id IS NOT excluded.recording_id",
             moment.workspace,
             fingerprint,
             item.raw,
             item.reason,
             id,
             moment.now,
-            seen_at,
+            moment.seen_at,
             moment.touch_before
         )
         .execute(&mut *connection)
@@ -140,21 +139,23 @@ pub(super) async fn resolve_understood(
     Ok(())
 }
 
-/// Resolves the items that a whole walk, begun at `began_at`, did not list any more.
+/// Resolves the items that a whole walk did not list any more: those last seen before it began or, by a clock that was
+/// wrong, after it ended.
 pub(super) async fn resolve_unlisted(
     connection: &mut SqliteConnection,
     workspace: i64,
     now: i64,
-    began_at: i64,
+    (began_at, ended_at): (i64, i64),
     operation: &'static str,
 ) -> Result<(), CatalogError> {
     sqlx::query!(
         "-- catalog.resolve_unlisted
         UPDATE set_aside SET resolved_at = ?2
-        WHERE workspace = ?1 AND resolved_at IS NULL AND last_seen_at < ?3",
+        WHERE workspace = ?1 AND resolved_at IS NULL AND (last_seen_at < ?3 OR last_seen_at > ?4)",
         workspace,
         now,
-        began_at
+        began_at,
+        ended_at
     )
     .execute(connection)
     .await

@@ -35,8 +35,11 @@ pub struct Page<'a> {
     pub recordings: &'a [Recording],
     /// Its items that were not understood.
     pub set_aside: &'a [SetAside],
+    /// When it was read, by a clock that does not jump within a walk: from the walk's start to its end.
+    pub seen_at: Timestamp,
     /// A row that is as it was is marked as seen only where it was last seen before this, so that a quiet poll writes
-    /// nothing. A full walk must give its own start, since what it did not touch counts as not listed.
+    /// nothing, or after `seen_at`, which a clock that was wrong has left. A full walk must give its own start, since
+    /// what it did not touch counts as not listed.
     pub touch_before: Timestamp,
 }
 
@@ -83,16 +86,10 @@ pub(super) struct Moment {
     pub(super) workspace: i64,
     /// Now.
     pub(super) now: i64,
+    /// See [`Page::seen_at`].
+    pub(super) seen_at: i64,
     /// See [`Page::touch_before`].
     pub(super) touch_before: i64,
-}
-
-impl Moment {
-    /// What `last_seen_at` becomes. Never before `touch_before`: a clock that was put back must neither make what a
-    /// walk has just seen look unseen, nor have it written again and again.
-    pub(super) fn seen_at(self) -> i64 {
-        self.now.max(self.touch_before)
-    }
 }
 
 impl Catalog {
@@ -106,6 +103,7 @@ impl Catalog {
         let moment = Moment {
             workspace: workspace_key(&mut tx, workspace, OPERATION).await?,
             now: self.clock.now().as_microseconds(),
+            seen_at: page.seen_at.as_microseconds(),
             touch_before: page.touch_before.as_microseconds(),
         };
         let listed = last_of_each(page.recordings);
@@ -128,7 +126,7 @@ impl Catalog {
                     outcome.counts.changed += 1;
                 }
                 Some(known) => {
-                    if known.last_seen_at < moment.touch_before {
+                    if known.last_seen_at < moment.touch_before || known.last_seen_at > moment.seen_at {
                         to_touch.push(known.seq);
                     }
                     outcome.counts.unchanged += 1;
@@ -248,11 +246,30 @@ impl<'a> NewRow<'a> {
     }
 }
 
+/// How much metadata goes into one statement, in bytes. SQLite holds a parameter several times over while it reads it.
+const INSERTED_AT_ONCE_BYTES: usize = 512 * 1024;
+
 async fn insert(connection: &mut SqliteConnection, moment: Moment, rows: &[NewRow<'_>]) -> Result<(), CatalogError> {
-    if rows.is_empty() {
-        return Ok(());
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let mut len_bytes = 0;
+        let fits = rest.iter().take_while(|row| {
+            len_bytes += row.metadata.len();
+            len_bytes <= INSERTED_AT_ONCE_BYTES
+        });
+        let (batch, more) = rest.split_at(fits.count().max(1));
+        insert_batch(connection, moment, batch).await?;
+        rest = more;
     }
-    let (rows, seen_at) = (rows_parameter(rows), moment.seen_at());
+    Ok(())
+}
+
+async fn insert_batch(
+    connection: &mut SqliteConnection,
+    moment: Moment,
+    rows: &[NewRow<'_>],
+) -> Result<(), CatalogError> {
+    let (rows, seen_at) = (rows_parameter(rows), moment.seen_at);
     sqlx::query!(
         "-- catalog.insert_recordings
         INSERT INTO recordings (workspace, id, state, status, created_at, direction, caller, callee, caller_digits,
@@ -291,7 +308,7 @@ async fn update(
         .await
         .map_err(CatalogError::sql(OPERATION))?;
     }
-    let (state, status, seen_at) = (state.as_str(), listed.status.as_str(), moment.seen_at());
+    let (state, status, seen_at) = (state.as_str(), listed.status.as_str(), moment.seen_at);
     let [calling, called] = [&listed.from, &listed.to].map(|number| number.as_deref().and_then(digits));
     sqlx::query!(
         "-- catalog.update_recording
@@ -323,7 +340,7 @@ async fn touch(connection: &mut SqliteConnection, moment: Moment, seqs: &[i64]) 
     if seqs.is_empty() {
         return Ok(());
     }
-    let (seqs, seen_at) = (rows_parameter(seqs), moment.seen_at());
+    let (seqs, seen_at) = (rows_parameter(seqs), moment.seen_at);
     sqlx::query!(
         "-- catalog.touch_recordings
         UPDATE recordings SET last_seen_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))",

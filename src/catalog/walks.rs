@@ -103,7 +103,8 @@ impl Catalog {
         columns.optional_time("last_full_walk_started_at", row.started_at)
     }
 
-    /// Stores how a walk ended. A complete one settles what was created before it began; a complete full one also resolves what is set aside and was not listed by it.
+    /// Stores how a walk ended. A complete one settles what was created before it began, by upstream's clock; a complete
+    /// full one also resolves what is set aside and was not listed by it.
     ///
     /// # Errors
     /// The workspace is not registered, or what SQLite says.
@@ -119,9 +120,10 @@ impl Catalog {
             report.outcome.to_text(),
             count_column(report.listed),
         );
-        let (started_at, finished_at) = (
+        let (started_at, finished_at, asked_at) = (
             report.started_at.as_microseconds(),
             report.finished_at.as_microseconds(),
+            report.asked_at.as_microseconds(),
         );
         sqlx::query!(
             "-- catalog.finish_walk
@@ -131,7 +133,7 @@ impl Catalog {
                 last_complete_walk_at = CASE WHEN ?7 THEN ?4 ELSE last_complete_walk_at END,
                 last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END,
                 settled_until = CASE WHEN ?7 THEN coalesce(
-                    (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?3),
+                    (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?9),
                     settled_until) ELSE settled_until END
             WHERE workspace = ?1",
             key,
@@ -141,13 +143,14 @@ impl Catalog {
             outcome,
             listed,
             complete,
-            complete_full
+            complete_full,
+            asked_at
         )
         .execute(&mut *tx)
         .await
         .map_err(CatalogError::sql(OPERATION))?;
         if complete_full {
-            set_aside::resolve_unlisted(&mut tx, key, now, started_at, OPERATION).await?;
+            set_aside::resolve_unlisted(&mut tx, key, now, (started_at, finished_at), OPERATION).await?;
         }
         commit(tx, OPERATION).await
     }

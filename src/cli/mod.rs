@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, logs and progress to stderr. Must not know: how anything is done.
 
+mod backup;
 mod check;
 mod daemon;
 mod list;
@@ -82,6 +83,8 @@ struct Global {
 enum Command {
     /// Try everything a pass needs: configuration, key and rights, clock, directory, space, one media byte
     Check,
+    /// Copy the catalog beside a running daemon, consistent and tested, to a new file or into a directory
+    Backup(backup::BackupArgs),
     /// How each workspace stands: counts by state, bytes, last complete walk, oldest due
     Status {
         /// How to print it
@@ -217,6 +220,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         None if line.once => once::once(&loaded, clock).await,
         None => daemon::run(&loaded, clock).await,
         Some(Command::Check) => check::run(&loaded, clock).await,
+        Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use anyhow::Result;
-use serde_json::json;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Outcome;
@@ -13,8 +13,11 @@ use crate::app::ArchiveView;
 use crate::catalog::RecordingDetail;
 use crate::catalog::RepairEntry;
 use crate::config::Config;
+use crate::domain::clock::Timestamp;
+use crate::domain::finding::Finding;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::recording::MetadataVersion;
 use crate::domain::redact::one_line;
 
 pub(super) async fn run(
@@ -114,56 +117,120 @@ fn print(view: &ArchiveView, detail: &RecordingDetail, repairs: &[&RepairEntry])
     Ok(())
 }
 
+/// What `show --format json` prints. Upstream's own text goes out as it came in: not every number or text that JSON
+/// can spell has a value here.
+#[derive(Serialize)]
+struct Shown<'a> {
+    workspace: &'a str,
+    id: String,
+    state: &'a str,
+    status: &'a str,
+    created_at: Timestamp,
+    direction: Option<&'a str>,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    duration_seconds: Option<i64>,
+    format: &'a str,
+    path: Option<&'a str>,
+    size_bytes: Option<u64>,
+    sha256: Option<String>,
+    content_type: Option<&'a str>,
+    etag: Option<&'a str>,
+    archived_at: Option<Timestamp>,
+    remark: Option<&'a str>,
+    verified_at: Option<Timestamp>,
+    finding: Option<ShownFinding<'a>>,
+    repairs: Vec<ShownRepair<'a>>,
+    attempts: u32,
+    last_error: Option<&'a str>,
+    not_before: Option<Timestamp>,
+    first_seen_at: Timestamp,
+    last_seen_at: Timestamp,
+    metadata: Option<Box<RawValue>>,
+    metadata_versions: Vec<ShownVersion>,
+}
+
+#[derive(Serialize)]
+struct ShownVersion {
+    superseded_at: Timestamp,
+    metadata: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct ShownFinding<'a> {
+    kind: &'static str,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct ShownRepair<'a> {
+    begun_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    #[serde(flatten)]
+    finding: ShownFinding<'a>,
+    path: &'a str,
+    size_bytes: u64,
+    sha256: String,
+    kept_path: &'a str,
+}
+
+impl<'a> ShownFinding<'a> {
+    fn new(finding: &'a Finding) -> Self {
+        Self {
+            kind: finding.kind.as_str(),
+            detail: &finding.detail,
+        }
+    }
+}
+
+impl<'a> ShownRepair<'a> {
+    fn new(repair: &'a RepairEntry) -> Self {
+        Self {
+            begun_at: repair.begun_at,
+            finished_at: repair.finished_at,
+            finding: ShownFinding::new(&repair.finding),
+            path: &repair.path,
+            size_bytes: repair.size_bytes,
+            sha256: repair.sha256.to_string(),
+            kept_path: &repair.kept_path,
+        }
+    }
+}
+
 fn print_json(detail: &RecordingDetail, repairs: &[&RepairEntry]) -> Result<()> {
     let row = &detail.row;
     let raw = |text: &str| RawValue::from_string(text.to_owned()).ok();
-    let versions: Vec<_> = detail
-        .metadata_versions
-        .iter()
-        .map(|version| json!({"superseded_at": version.superseded_at, "metadata": raw(&version.metadata)}))
-        .collect();
-    let repairs: Vec<_> = repairs
-        .iter()
-        .map(|repair| {
-            json!({
-                "begun_at": repair.begun_at,
-                "finished_at": repair.finished_at,
-                "kind": repair.finding.kind.as_str(),
-                "detail": repair.finding.detail,
-                "path": repair.path,
-                "size_bytes": repair.size_bytes,
-                "sha256": repair.sha256.to_string(),
-                "kept_path": repair.kept_path,
-            })
-        })
-        .collect();
-    output::json(&json!({
-        "workspace": row.workspace.as_str(),
-        "id": row.id.to_string(),
-        "state": row.state.as_str(),
-        "status": row.status,
-        "created_at": row.created_at,
-        "direction": row.direction,
-        "from": row.from,
-        "to": row.to,
-        "duration_seconds": row.duration_seconds,
-        "format": detail.format,
-        "path": row.path,
-        "size_bytes": row.size_bytes,
-        "sha256": row.sha256.map(|digest| digest.to_string()),
-        "content_type": detail.content_type,
-        "etag": detail.etag,
-        "archived_at": row.archived_at,
-        "remark": detail.remark,
-        "verified_at": detail.verified_at,
-        "finding": detail.finding.as_ref().map(|finding| json!({"kind": finding.kind.as_str(), "detail": finding.detail})),
-        "repairs": repairs,
-        "attempts": row.attempts,
-        "last_error": row.last_error,
-        "not_before": detail.not_before,
-        "first_seen_at": detail.first_seen_at,
-        "last_seen_at": detail.last_seen_at,
-        "metadata": raw(&detail.metadata),
-        "metadata_versions": versions,
-    }))
+    let version = |version: &MetadataVersion| ShownVersion {
+        superseded_at: version.superseded_at,
+        metadata: raw(&version.metadata),
+    };
+    output::json(&Shown {
+        workspace: row.workspace.as_str(),
+        id: row.id.to_string(),
+        state: row.state.as_str(),
+        status: &row.status,
+        created_at: row.created_at,
+        direction: row.direction.as_deref(),
+        from: row.from.as_deref(),
+        to: row.to.as_deref(),
+        duration_seconds: row.duration_seconds,
+        format: &detail.format,
+        path: row.path.as_deref(),
+        size_bytes: row.size_bytes,
+        sha256: row.sha256.map(|digest| digest.to_string()),
+        content_type: detail.content_type.as_deref(),
+        etag: detail.etag.as_deref(),
+        archived_at: row.archived_at,
+        remark: detail.remark.as_deref(),
+        verified_at: detail.verified_at,
+        finding: detail.finding.as_ref().map(ShownFinding::new),
+        repairs: repairs.iter().map(|repair| ShownRepair::new(repair)).collect(),
+        attempts: row.attempts,
+        last_error: row.last_error.as_deref(),
+        not_before: detail.not_before,
+        first_seen_at: detail.first_seen_at,
+        last_seen_at: detail.last_seen_at,
+        metadata: raw(&detail.metadata),
+        metadata_versions: detail.metadata_versions.iter().map(version).collect(),
+    })
 }

@@ -115,8 +115,16 @@ pub struct ApiConfig {
     pub requests_per_second: u32,
     /// How long one request may take.
     pub timeout: Duration,
-    /// A page larger than this is refused.
+    /// A page larger than this, unpacked, is refused.
     pub max_page_bytes: u64,
+    /// A page of more items than this is refused.
+    pub max_page_items: u32,
+    /// An item longer than this is set aside.
+    pub max_item_bytes: u64,
+    /// An item that nests deeper than this is set aside.
+    pub max_json_depth: u32,
+    /// How much of an item that is set aside is kept.
+    pub kept_item_bytes: u64,
 }
 
 /// `[sync]`

@@ -62,11 +62,13 @@ fn closest<'k>(unknown: &str, known: &BTreeSet<&'k str>) -> Option<&'k str> {
         .map(|key| (by_distance(name, split(key).1), key))
         .min()
         .filter(|&(distance, key)| within(distance, split(key).1.len()));
+    // A key is not meant by a section of the same name.
+    let is_kin = |key: &str| section.is_empty() || !has_children(key, known);
     let same_name = || {
         known
             .iter()
             .copied()
-            .find(|key| folded(split(key).1) == folded(name) && *key != unknown)
+            .find(|key| folded(split(key).1) == folded(name) && *key != unknown && is_kin(key))
     };
     let anywhere = || {
         known

@@ -117,7 +117,12 @@ pub(super) fn api(mut section: Section<'_>) -> Option<ApiConfig> {
         page_size: section.read("page_size", 99, values::whole(1..=99)),
         requests_per_second: section.read("requests_per_second", 20, values::whole(1..=1000)),
         timeout: section.read("timeout", seconds(30), values::duration(up_to(HOUR))),
-        max_page_bytes: section.read("max_page_bytes", 16 * MIB, values::size(KIB)),
+        max_page_bytes: section.read("max_page_bytes", 16 * MIB, values::size_within(KIB..=64 * MIB)),
+        max_page_items: section.read("max_page_items", 1_000, values::whole(99..=100_000)),
+        max_item_bytes: section.read("max_item_bytes", 128 * KIB, values::size_within(4 * KIB..=MIB)),
+        // Parsers of JSON take 128 as a rule, and sidecars and `show` put an item into objects of their own.
+        max_json_depth: section.read("max_json_depth", 120, values::whole(8..=120)),
+        kept_item_bytes: section.read("kept_item_bytes", 16 * KIB, values::size_within(KIB..=MIB)),
     };
     section.finish();
     Some(config)

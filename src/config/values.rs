@@ -101,6 +101,17 @@ pub(super) fn size(least: u64) -> impl FnOnce(&ValueKind) -> Result<u64, String>
     }
 }
 
+/// A number of bytes within a range that makes sense.
+pub(super) fn size_within(range: RangeInclusive<u64>) -> impl FnOnce(&ValueKind) -> Result<u64, String> {
+    move |kind| {
+        let read = size(*range.start())(kind).ok().filter(|bytes| range.contains(bytes));
+        read.ok_or_else(|| {
+            let (least, most) = (ByteSize::b(*range.start()), ByteSize::b(*range.end()));
+            format!("expected a size such as \"1 MiB\" or a number of bytes, from {least} to {most}")
+        })
+    }
+}
+
 /// A point in time; TOML's own date-times arrive as text too.
 pub(super) fn timestamp(kind: &ValueKind) -> Result<Timestamp, String> {
     text(kind)?
@@ -219,6 +230,9 @@ mod tests {
         }
         assert!(size(1)(&ValueKind::I64(0)).is_err());
         assert!(size(0)(&ValueKind::I64(-1)).is_err());
+        let refused = size_within(1024..=1 << 20)(&of("2 MiB")).unwrap_err();
+        assert!(refused.contains("from 1.0 KiB to 1.0 MiB"), "{refused}");
+        assert_eq!(size_within(1024..=1 << 20)(&of("1 MiB")), Ok(1 << 20));
     }
 
     proptest! {

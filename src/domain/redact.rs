@@ -67,9 +67,11 @@ fn separator_len(rest: &str) -> usize {
 
 /// The length of a value: up to what ends a query member, a JSON string, an element or a word.
 fn value_len(rest: &str) -> usize {
-    let encoded_end = ["%26", "%2526"].iter().filter_map(|end| rest.find(end)).min();
+    // Not looked for beyond the plain end: a text may hold as many of these members as it has room for.
     let plain_end = rest.find(|c: char| c.is_whitespace() || "&\"'<>\\,;)}]".contains(c));
-    encoded_end.into_iter().chain(plain_end).min().unwrap_or(rest.len())
+    let value = &rest[..plain_end.unwrap_or(rest.len())];
+    let encoded_end = ["%26", "%2526"].iter().filter_map(|end| value.find(end)).min();
+    encoded_end.unwrap_or(value.len())
 }
 
 /// `text` for one line of a log, a table or an error: cut to `max_chars`, control characters escaped, links blanked.

@@ -57,8 +57,10 @@ pub struct WalkReport {
     pub kind: WalkKind,
     /// When it began, by our clock.
     pub started_at: Timestamp,
-    /// When it ended, by our clock.
+    /// When it ended: as long after `started_at` as it took, whatever our clock did meanwhile.
     pub finished_at: Timestamp,
+    /// When it began at the earliest, by our clock and by upstream's: what was created later it may have missed.
+    pub asked_at: Timestamp,
     /// How it ended.
     pub outcome: WalkOutcome,
     /// Items listed, those set aside included, duplicates counted each time.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,7 @@ impl Lister {
             listed: 0,
             pages: 0,
             started_at,
+            begun: Instant::now(),
             kind,
         };
         let ended = match self.workspaces.get(workspace) {
@@ -149,7 +151,8 @@ impl Lister {
         let report = WalkReport {
             kind,
             started_at,
-            finished_at: self.clock.now(),
+            finished_at: pass.now(),
+            asked_at: self.asked_at(workspace, &pass),
             outcome,
             listed: pass.listed,
             pages: pass.pages,
@@ -157,6 +160,15 @@ impl Lister {
         };
         self.catalog.finish_walk(workspace, &report).await?;
         Ok(Walk { report, trouble })
+    }
+
+    /// When a walk began, by upstream's clock, which it has measured meanwhile, or by ours if that is earlier: the
+    /// walk settles nothing that either had not reached.
+    fn asked_at(&self, workspace: &WorkspaceName, pass: &Pass) -> Timestamp {
+        self.workspaces.get(workspace).map_or(pass.started_at, |api| {
+            let now = api.shared().clock().earliest_now();
+            now.before(pass.begun.elapsed()).min(pass.started_at)
+        })
     }
 
     async fn walk_pages(
@@ -207,8 +219,10 @@ impl Lister {
         let mut recordings = Vec::with_capacity(page.items.len());
         let (mut set_aside, mut held) = (Vec::new(), Vec::new());
         let (tickets, clock) = (api.shared().tickets(), api.shared().clock());
-        pass.listed += page.items.len() as u64;
-        for item in page.items {
+        // `room` until the page is in the catalog.
+        let Page { items, room: _room, .. } = page;
+        pass.listed += items.len() as u64;
+        for item in items {
             match item {
                 Item::SetAside(item) => set_aside.push(item),
                 Item::Understood(listed) => {
@@ -234,6 +248,7 @@ impl Lister {
         let upsert = CatalogPage {
             recordings: &recordings,
             set_aside: &set_aside,
+            seen_at: pass.now(),
             touch_before,
         };
         let outcome = self.catalog.upsert_page(api.name(), upsert).await;
@@ -271,8 +286,10 @@ impl Lister {
                     let page = Page {
                         items: vec![Item::Understood(Box::new(listed))],
                         next: None,
+                        room: None,
                     };
-                    self.keep_page(api, page, pass, self.clock.now()).await?;
+                    let now = pass.now();
+                    self.keep_page(api, page, pass, now).await?;
                 }
                 Err(error) if error.kind == ApiErrorKind::NotFound => {
                     self.catalog
@@ -300,6 +317,7 @@ const fn trouble(kind: ApiErrorKind) -> Trouble {
 struct Pass {
     kind: WalkKind,
     started_at: Timestamp,
+    begun: Instant,
     counts: UpsertCounts,
     listed: u64,
     pages: u64,
@@ -311,6 +329,12 @@ impl Pass {
             WalkKind::Poll => Lane::Fresh,
             WalkKind::Full => Lane::Backlog,
         }
+    }
+
+    /// The time within the walk: our clock may jump meanwhile, and what the walk saw must lie between its start and its
+    /// end.
+    fn now(&self) -> Timestamp {
+        self.started_at.after(self.begun.elapsed())
     }
 
     /// A full walk marks all it sees as seen; a poll only now and then, so that an idle one writes nothing.

@@ -1,7 +1,6 @@
 //! The catalog's contract, held against real SQLite files with a clock that stands still unless moved.
 
 mod harness;
-mod model;
 mod opening;
 mod polls;
 mod queue;

@@ -145,7 +145,7 @@ fn the_example_names_every_key_and_no_other() {
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 35, "{known:?}");
+    assert_eq!(known.len(), 39, "{known:?}");
 }
 
 #[test]

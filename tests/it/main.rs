@@ -7,17 +7,22 @@
     reason = "a test that meets what it does not expect should panic, and one that cannot run says so"
 )]
 
+mod backing_up;
+mod breaking;
 mod catalog;
 mod commands;
 mod config;
 mod docs;
 mod downloading;
+mod hostile;
 mod layers;
 mod listing;
+mod model;
 mod pace;
 mod rebuilding;
 mod security;
 mod simulator;
+mod soak;
 mod stopping;
 mod store;
 mod support;

@@ -113,6 +113,7 @@ impl Bench {
         let page = Page {
             recordings,
             set_aside,
+            seen_at: self.now(),
             touch_before: self.now().before(HOUR),
         };
         self.catalog.upsert_page(&workspace("support"), page).await.unwrap()
@@ -256,6 +257,7 @@ pub(super) fn walk(kind: WalkKind, outcome: WalkOutcome, started_at: Timestamp, 
         kind,
         started_at,
         finished_at,
+        asked_at: started_at,
         outcome,
         listed: 5,
         pages: 1,

@@ -71,6 +71,7 @@ async fn a_poll_begins_behind_the_newest_or_the_oldest_unsettled() {
     let page = birdkeep::catalog::Page {
         recordings: &page,
         set_aside: &[],
+        seen_at: noon(),
         touch_before: noon(),
     };
     bench.catalog.upsert_page(&workspace("sales"), page).await.unwrap();
@@ -131,6 +132,23 @@ async fn a_recording_that_upstream_deleted_before_it_was_available_is_gone() {
 }
 
 #[tokio::test]
+async fn a_clock_ahead_settles_nothing_that_upstream_has_not_reached() {
+    let bench = Bench::new().await;
+    let future = Recording {
+        created_at: at("2031-01-01T00:00:00Z"),
+        ..available(200)
+    };
+    bench.upsert(&[available(30), future]).await;
+    let ahead = at("2034-05-01T12:00:00Z");
+    let walk = birdkeep::domain::report::WalkReport {
+        asked_at: noon(),
+        ..walk(WalkKind::Full, WalkOutcome::Complete, ahead, ahead)
+    };
+    bench.catalog.finish_walk(&workspace("support"), &walk).await.unwrap();
+    assert_eq!(plan_unwalked(&bench, 990, 9).await.start_at, Some(overlap_before(30)));
+}
+
+#[tokio::test]
 async fn a_date_in_the_future_moves_nothing() {
     let bench = Bench::new().await;
     let future: Vec<Recording> = (200..250)
@@ -177,6 +195,7 @@ async fn a_poll_reaches_back_a_bounded_number_of_rows_and_rechecks_the_rest() {
         let page = birdkeep::catalog::Page {
             recordings: &[listed],
             set_aside: &[],
+            seen_at: bench.now(),
             touch_before: bench.now(),
         };
         bench.catalog.upsert_page(&workspace("support"), page).await.unwrap();

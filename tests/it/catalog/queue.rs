@@ -114,6 +114,7 @@ async fn workspaces_take_turns() {
     let page = Page {
         recordings: &sales,
         set_aside: &[],
+        seen_at: noon(),
         touch_before: noon(),
     };
     bench.catalog.upsert_page(&workspace("sales"), page).await.unwrap();

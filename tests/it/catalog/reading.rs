@@ -51,6 +51,7 @@ async fn every_filter_keeps_what_it_says_newest_first() {
     let page = Page {
         recordings: &[available(5)],
         set_aside: &[],
+        seen_at: noon(),
         touch_before: noon(),
     };
     bench.catalog.upsert_page(&workspace("sales"), page).await.unwrap();

@@ -82,6 +82,7 @@ async fn of_some_workspaces_only() {
     let page = Page {
         recordings: &[recording(2, "absent")],
         set_aside: &[],
+        seen_at: noon(),
         touch_before: noon(),
     };
     bench.catalog.upsert_page(&workspace("sales"), page).await.unwrap();

@@ -13,6 +13,7 @@ use birdkeep::domain::state::State;
 use super::harness::Bench;
 use super::harness::HOUR;
 use super::harness::MINUTE;
+use super::harness::at;
 use super::harness::available;
 use super::harness::failed;
 use super::harness::id;
@@ -144,10 +145,26 @@ async fn a_clock_put_back_does_not_make_what_a_walk_saw_look_unseen() {
     let page = Page {
         recordings: &[available(1)],
         set_aside: &[],
+        seen_at: began,
         touch_before: began,
     };
     bench.catalog.upsert_page(&workspace("support"), page).await.unwrap();
     assert_eq!(bench.show(1).await.last_seen_at, began);
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_wrong_saw_is_set_right_by_the_next_walk() {
+    let bench = Bench::new().await;
+    let (listed, gone) = (odd("{\"a\":1}", None), odd("{\"b\":2}", None));
+    bench.clock.set(at("2034-05-01T12:00:00Z"));
+    bench.page(&[available(1)], &[listed.clone(), gone]).await;
+    bench.clock.set(noon());
+    bench.page(&[available(1)], std::slice::from_ref(&listed)).await;
+    bench.finish_full_walk(noon()).await;
+    let open = bench.catalog.reader().set_aside(&[], 9).await.unwrap();
+    assert_eq!(open.len(), 1, "what is not listed any more stays set aside: {open:?}");
+    assert_eq!((&open[0].raw, open[0].last_seen_at), (&listed.raw, noon()));
+    assert_eq!(bench.show(1).await.last_seen_at, noon());
 }
 
 #[tokio::test]
@@ -292,6 +309,7 @@ async fn a_workspace_that_was_not_registered_is_an_error() {
     let page = Page {
         recordings: &[available(1)],
         set_aside: &[],
+        seen_at: noon(),
         touch_before: noon(),
     };
     let error = bench

@@ -142,7 +142,28 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         "api.base_url",
         &["expected a URL"],
     ),
-    ("api.max_page_bytes = 1", "api.max_page_bytes", &["from 1024"]),
+    (
+        "api.max_page_bytes = 1",
+        "api.max_page_bytes",
+        &["from 1.0 KiB to 64.0 MiB"],
+    ),
+    (
+        "api.max_page_bytes = \"65 MiB\"",
+        "api.max_page_bytes",
+        &["from 1.0 KiB to 64.0 MiB"],
+    ),
+    ("api.max_page_items = 98", "api.max_page_items", &["from 99 to 100000"]),
+    (
+        "api.max_item_bytes = \"2 MiB\"",
+        "api.max_item_bytes",
+        &["from 4.0 KiB to 1.0 MiB"],
+    ),
+    ("api.max_json_depth = 121", "api.max_json_depth", &["from 8 to 120"]),
+    (
+        "api.kept_item_bytes = 0",
+        "api.kept_item_bytes",
+        &["from 1.0 KiB to 1.0 MiB"],
+    ),
     ("sync.interval = \"999ms\"", "sync.interval", &["from 1s"]),
     (
         "sync.interval = \"25h\"",

@@ -1,6 +1,7 @@
 //! Faults of the media host that last: the recordings they strike are reported, all others are archived.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use birdkeep::domain::ids::RecordingId;
 use bytes::Bytes;
@@ -97,6 +98,7 @@ async fn judge(
             "another body than upstream's".to_owned(),
         );
         claim(listed["state"] == "archived", listed.to_string());
+        claim(file.ends_with(&format!("Z_{id}.mp3")), file);
         return wrong;
     }
     claim(listed["state"] == "due", listed.to_string());
@@ -229,12 +231,61 @@ async fn hosts_that_stall_or_hang_up() {
         row("stall after a byte", MediaAction::Stall(At::Byte(1)), "stall"),
         row("a byte a second", MediaAction::Slow { bytes_per_second: 1 }, ""),
         row("reset", MediaAction::Reset(At::Byte(0)), ""),
+        row("reset after a byte", MediaAction::Reset(At::Byte(1)), ""),
+        row("reset before the last byte", MediaAction::Reset(At::AllBut(1)), ""),
         row("silence", MediaAction::Silence, "stall_timeout"),
+        row(
+            "a head a byte at a time",
+            MediaAction::SlowHead(Duration::from_millis(100)),
+            "stall_timeout",
+        ),
+        row("5,000 headers", MediaAction::Headers(many_headers()), ""),
+        row(
+            "interim replies and nothing else",
+            MediaAction::Raw("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50_000).into()),
+            "",
+        ),
         row("close", MediaAction::Close, ""),
         row("a flood of headers", MediaAction::HeaderFlood { bytes: 2 << 20 }, ""),
         row(
             "not HTTP",
             MediaAction::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.6\r\n")),
+            "",
+        ),
+    ])
+    .await;
+}
+
+fn many_headers() -> Vec<(String, String)> {
+    (0..5_000)
+        .map(|number| (format!("X-{number}"), "h".to_owned()))
+        .collect()
+}
+
+/// What a host says about a name or a type is kept as words; names and extensions are from our own table.
+#[tokio::test]
+async fn headers_that_name_things_name_nothing_here() {
+    let row = |name, header: &str, value: &str| {
+        let headers = vec![(header.to_owned(), value.to_owned())];
+        (name, MediaAction::Headers(headers), Etag::Md5, Archived, "")
+    };
+    outcomes(vec![
+        row(
+            "a path for a name",
+            "Content-Disposition",
+            "attachment; filename=\"../../../../tmp/evil.mp3\"",
+        ),
+        row("a path for a type", "Content-Type", "audio/../../../tmp/evil"),
+        row("a type with a line end", "Content-Type", "audio/mpeg; x=\"\\r\\n\""),
+        row("no type at all", "Content-Type", ""),
+        row("a neutral type", "Content-Type", "application/octet-stream"),
+        row("video", "Content-Type", "video/mp4"),
+        row("a type of 5,000 characters", "Content-Type", &"a".repeat(5_000)),
+        (
+            "10,000 interim replies",
+            MediaAction::ContinueFlood { count: 10_000 },
+            Etag::Md5,
+            Archived,
             "",
         ),
     ])

@@ -2,7 +2,10 @@
 
 use crate::listing::scene::Scene;
 use crate::listing::scene::sidecar;
+use crate::support::bird::At;
 use crate::support::bird::Etag;
+use crate::support::bird::FaultRule;
+use crate::support::bird::MediaAction;
 use crate::support::bird::RecordingSpec;
 use crate::support::mp3::FRAME_BYTES;
 
@@ -31,6 +34,26 @@ async fn a_body_shorter_than_stated_is_archived_and_flagged_once_it_is_known_to_
         assert!(remark.contains("600"), "{name}: {remark:?}");
         assert_eq!(sidecar(&scene.archive, id)["remark"], remark, "{name}");
     }
+}
+
+/// Too short to be far from anything: half of it is, within a second, what was stated.
+#[tokio::test]
+async fn a_short_body_whose_length_is_told_too_low_on_a_frame_is_not_taken_for_the_whole() {
+    let scene = Scene::new().await;
+    let mut ids = Vec::new();
+    for etag in [Etag::None, Etag::Multipart, Etag::Kms] {
+        for frames in [20, 30, 60, 100] {
+            let spec = RecordingSpec::new().body_bytes(frames * FRAME_BYTES).etag(etag);
+            for spec in [spec.clone(), spec.without("duration")] {
+                let id = scene.workspace.add(spec);
+                let half = MediaAction::LengthTooLow(At::Byte(frames / 2 * FRAME_BYTES));
+                scene.bird.fault(FaultRule::media(half).recording(id).times(1));
+                ids.push(id);
+            }
+        }
+    }
+    scene.once(0).await;
+    scene.expect_archived(&ids);
 }
 
 #[tokio::test]

@@ -74,23 +74,26 @@ async fn a_link_that_is_no_good_is_replaced_by_a_fresh_one() {
 #[tokio::test]
 async fn links_that_lead_elsewhere_are_not_followed() {
     let replaced = |text: &str| LinkAction::Replaced(text.to_owned());
+    let elsewhere = |name, text: &str| (name, (replaced(text), "allowed_hosts"));
     let cases = vec![
         ("none", (LinkAction::Missing, "link")),
         ("another host", (LinkAction::Foreign, "allowed_hosts")),
         ("altered", (LinkAction::Altered, "SignatureDoesNotMatch")),
-        ("a file", (replaced("file:///etc/passwd"), "allowed_hosts")),
+        elsewhere("a file", "file:///etc/passwd"),
+        elsewhere("data", "data:audio/mpeg;base64,SUQzBAAAAAAAAA=="),
+        elsewhere("ftp", "ftp://127.0.0.1/x.mp3"),
+        elsewhere("the metadata service", "http://169.254.169.254/"),
+        elsewhere("a user", "http://127.0.0.1:80@127.0.0.2/x.mp3"),
+        elsewhere("a host as a number", "http://2130706434/x.mp3"),
+        elsewhere("a host in octal", "http://0177.0.0.2/x.mp3"),
+        elsewhere("a host in hex", "http://0x7f000002/x.mp3"),
+        elsewhere("a host of IPv6", "http://[::ffff:127.0.0.2]/x.mp3"),
+        elsewhere("a host of wide digits", "http://\u{ff11}27.0.0.2/x.mp3"),
+        elsewhere("an international host", "http://m\u{fc}nchen.example/x.mp3"),
+        elsewhere("a host that begins right", "http://127.0.0.1.example/x.mp3"),
         (
-            "data",
-            (replaced("data:audio/mpeg;base64,SUQzBAAAAAAAAA=="), "allowed_hosts"),
-        ),
-        ("ftp", (replaced("ftp://127.0.0.1/x.mp3"), "allowed_hosts")),
-        (
-            "the metadata service",
-            (replaced("http://169.254.169.254/"), "allowed_hosts"),
-        ),
-        (
-            "a user",
-            (replaced("http://127.0.0.1:80@127.0.0.2/x.mp3"), "allowed_hosts"),
+            "70,000 characters",
+            (replaced(&format!("http://127.0.0.1/{}", "x".repeat(70_000))), "link"),
         ),
         ("a number", (replaced("http://2130706434/x.mp3"), "allowed_hosts")),
         ("a hex number", (replaced("http://0x7f000002/x.mp3"), "allowed_hosts")),
@@ -108,6 +111,7 @@ async fn links_that_lead_elsewhere_are_not_followed() {
             "70,000 characters",
             (replaced(&format!("http://127.0.0.1/{}", "k".repeat(70_000))), "link"),
         ),
+        ("nobody there", (replaced("http://127.0.0.1:1/x.mp3"), "onnect")),
         ("relative", (replaced("/x.mp3"), "link")),
         ("empty", (replaced(""), "link")),
     ];

@@ -106,6 +106,59 @@ async fn metadata_that_change_after_archiving_are_kept_in_every_version() {
     assert_eq!(scene.bird.media_requests_of(id).len(), 1);
 }
 
+/// The link's object, the duration and the bytes are others than when it was archived. What is archived stays; that
+/// something changed is to be seen.
+#[tokio::test]
+async fn other_media_under_an_archived_id_are_told_of_and_never_fetched() {
+    let mut scene = Scene::new().await;
+    let id = scene.workspace.add(RecordingSpec::new().duration_seconds(3));
+    scene.once(0).await;
+    let files = files_of(&scene, id);
+    let all_files = scene.archive.files();
+    let before = scene.show(id).await;
+    scene
+        .workspace
+        .replace_media(id, Bytes::from_static(b"other media altogether"));
+    scene.workspace.edit(id, |members| {
+        members.insert("duration".to_owned(), 77.into());
+        members.insert("sourceId".to_owned(), "00000000-0000-4000-8000-000000000000".into());
+    });
+    scene.once(0).await;
+    scene.full_walk().await.expect_code(0);
+    scene.archive.run(&["retry", "--all"]).await.expect_code(0);
+    scene.once(0).await;
+    assert_eq!(files_of(&scene, id), files);
+    assert_eq!(scene.archive.files(), all_files);
+    assert_eq!(scene.bird.media_requests_of(id).len(), 0);
+    let after = scene.show(id).await;
+    for member in ["state", "path", "sha256", "size_bytes", "etag", "archived_at"] {
+        assert_eq!(after[member], before[member], "{member}");
+    }
+    assert_eq!(after["metadata"]["duration"], 77);
+    let versions = after["metadata_versions"].as_array().unwrap();
+    assert_eq!(versions.len(), 1, "{after}");
+    assert_eq!(versions[0]["metadata"], before["metadata"]);
+}
+
+/// Archived, then listed as if it had never been ready.
+#[tokio::test]
+async fn a_status_that_goes_back_takes_nothing_back() {
+    let mut scene = Scene::new().await;
+    let statuses = ["accepted", "ongoing", "paused", "completed", "deleted", ""];
+    let ids = scene.add(statuses.len() as u64);
+    scene.once(0).await;
+    for (id, status) in ids.iter().zip(statuses) {
+        scene.workspace.set_status(*id, status);
+    }
+    // An empty status is no status: that item is set aside.
+    assert_eq!(scene.full_walk().await.code, Some(3));
+    scene.expect_archived(&ids);
+    for id in &ids {
+        assert_eq!(scene.row(*id).await["state"], "archived");
+        assert_eq!(scene.bird.media_requests_of(*id).len(), 0);
+    }
+}
+
 #[tokio::test]
 async fn what_upstream_takes_away_stays_archived() {
     let mut scene = Scene::new().await;

@@ -10,8 +10,8 @@ use crate::support::bird::RecordingSpec;
 
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// Items that are none; `{id}` and `{ID}` stand for the recording's own id.
-const MISUNDERSTOOD: [&str; 14] = [
+/// Items that are none; `{id}` and `{ID}` stand for the recording's own id, `{long}` for 5,000 characters.
+const MISUNDERSTOOD: [&str; 26] = [
     "null",
     "7",
     "[]",
@@ -21,6 +21,18 @@ const MISUNDERSTOOD: [&str; 14] = [
     r#"{"id":"../../../../tmp/evil","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
     r#"{"id":"{ID}","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
     r#"{"id":"{id}\u0000","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{id}/","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{id}\n","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":".","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"-rf","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{long}","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"\uff10{id}","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"\ud800","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{id}","status":"\udfff","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{id}","id":"{id}","status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":null,"status":"available","createdAt":"2024-01-01T00:00:00Z"}"#,
+    r#"{"id":"{id}","status":null,"createdAt":"2024-01-01T00:00:00Z"}"#,
     r#"{"id":"{id}","status":["available"],"createdAt":"2024-01-01T00:00:00Z"}"#,
     r#"{"id":"{id}","status":"available","createdAt":1704067200}"#,
     r#"{"id":"{id}","status":"available","createdAt":"yesterday"}"#,
@@ -37,7 +49,10 @@ async fn an_item_that_cannot_be_understood_stops_nothing_and_is_seen() {
         .map(|raw| {
             let id = scene.add(1)[0];
             let lower = id.to_string();
-            let raw = raw.replace("{id}", &lower).replace("{ID}", &lower.to_uppercase());
+            let raw = raw
+                .replace("{long}", &"a".repeat(5_000))
+                .replace("{id}", &lower)
+                .replace("{ID}", &lower.to_uppercase());
             scene.workspace.set_raw(id, Some(raw.into()));
             id
         })

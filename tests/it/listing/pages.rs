@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::scene::NAME;
 use super::scene::Scene;
 use super::scene::add_small;
@@ -48,16 +50,68 @@ fn bad_second_pages() -> Vec<(&'static str, FaultRule)> {
         ("same page", endless(Endless::SamePage)),
         ("empty pages", endless(Endless::EmptyPages)),
         ("new items for ever", endless(Endless::NewItems)),
+    ]
+}
+
+/// Every way in which a second page does not arrive as it was sent.
+fn broken_second_pages() -> Vec<(&'static str, FaultRule)> {
+    let second = |action| FaultRule::list(action).page(2);
+    let wrapped = |before: &'static str, after: &'static str| {
+        second(ApiAction::Wrapped {
+            before: Bytes::from_static(before.as_bytes()),
+            after: Bytes::from_static(after.as_bytes()),
+        })
+    };
+    vec![
         ("cut", second(ApiAction::Cut)),
         ("stalled", second(ApiAction::StallHalfway)),
         ("reset", second(ApiAction::Reset)),
         ("closed", second(ApiAction::Close)),
+        ("a byte order mark", wrapped("\u{feff}", "")),
+        ("trailing bytes", wrapped("", "]}")),
+        ("a second page behind it", wrapped("", "{\"results\":[]}")),
+        (
+            "results twice",
+            second(ApiAction::json(&b"{\"results\":[],\"results\":[]}"[..])),
+        ),
+        (
+            "more items than configured",
+            second(ApiAction::ManyItems { count: 1_000 }),
+        ),
+        ("silence", second(ApiAction::Silence)),
+        (
+            "a head a byte at a time",
+            second(ApiAction::SlowHead(Duration::from_millis(50))),
+        ),
+        (
+            "a body a byte at a time",
+            second(ApiAction::SlowBody { bytes_per_second: 1 }),
+        ),
+        ("not HTTP", second(ApiAction::Raw(Bytes::from_static(b"SSH-2.0-x\r\n")))),
+        (
+            "a head that breaks off",
+            second(ApiAction::Raw(Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Le"))),
+        ),
+        (
+            "a body that breaks off after a byte",
+            second(ApiAction::Raw(Bytes::from_static(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{",
+            ))),
+        ),
+        (
+            "a body that breaks off before its last byte",
+            second(ApiAction::Raw(Bytes::from_static(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"results\":[]",
+            ))),
+        ),
     ]
 }
 
 #[tokio::test]
 async fn a_list_whose_end_is_not_proven_is_a_failed_walk() {
-    each_case(bad_second_pages(), |name, rule| async move {
+    let mut cases = bad_second_pages();
+    cases.extend(broken_second_pages());
+    each_case(cases, |name, rule| async move {
         let mut scene = Scene::new().await;
         let ids = scene.add(12);
         scene.archive.set("api.page_size", "5");

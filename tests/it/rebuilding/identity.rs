@@ -126,6 +126,7 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
         let page = Page {
             recordings: &[case.listed(at, &recording.id)],
             set_aside: &[],
+            seen_at: touch_before,
             touch_before,
         };
         catalog.upsert_page(&recording.workspace, page).await.unwrap();

@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::body::Body;
+use super::gzip;
 use super::list::Draft;
 use super::reply::After;
 use super::reply::Answer;
+use super::reply::Framing;
 use super::reply::Reply;
 use super::reply::Stop;
 
@@ -46,6 +48,12 @@ pub enum ApiAction {
     ManyItems { count: u64 },
     /// A list with this many bytes of ballast before its items.
     HugePage { ballast_bytes: u64 },
+    /// 200 and this body packed by gzip, followed by zeros up to so many bytes once unpacked.
+    GzipBomb { beginning: Bytes, unpacked_bytes: u64 },
+    /// 200 and a body in chunks that begins like this and then repeats this pattern without end.
+    EndlessBody { beginning: Bytes, pattern: Bytes },
+    /// So many `100 Continue` before the good reply.
+    ContinueFlood { count: usize },
     /// A next token of 8,000 characters.
     LongToken,
     /// A next token with these characters behind it; they must come back as they are.
@@ -178,6 +186,23 @@ impl ApiAction {
                 reply.into()
             }
             Self::Body { content_type, body } => Reply::typed(200, content_type, body.clone()).into(),
+            Self::GzipBomb {
+                beginning,
+                unpacked_bytes,
+            } => Reply::new(200, gzip::bomb(beginning, *unpacked_bytes))
+                .header("Content-Type", "application/json")
+                .header("Content-Encoding", "gzip")
+                .into(),
+            Self::EndlessBody { beginning, pattern } => {
+                let body = Body::Repeat {
+                    beginning: beginning.clone(),
+                    pattern: pattern.clone(),
+                    repeated_bytes: None,
+                    end: Bytes::new(),
+                };
+                let reply = Reply::new(200, body).header("Content-Type", "application/json");
+                reply.framed(Framing::Chunked).into()
+            }
             Self::Shape(shape) => Reply::typed(200, "application/json", shape.json()).into(),
             Self::Silence => Answer::silence(),
             Self::Close => Answer::end(After::Close),
@@ -221,6 +246,9 @@ impl ApiAction {
                 }
             }
             Self::Date(date) => reply.set_header("Date", date.clone()),
+            Self::ContinueFlood { count } => {
+                reply.preamble = "HTTP/1.1 100 Continue\r\n\r\n".repeat(*count).into();
+            }
             Self::Headers(headers) => reply.headers.extend(headers.iter().cloned()),
             Self::Delay(delay) => reply.pace.before_head = *delay,
             Self::SlowHead(pause) => reply.pace.head_byte = *pause,
