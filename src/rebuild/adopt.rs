@@ -56,6 +56,7 @@ pub async fn adopt_unknown(
         reader: reader.clone(),
         pace,
         catalog: None,
+        is_settled: false,
     };
     let taken = stock.take(&group, &workspaces, Look::Whole).await?;
     let taken = taken.ok_or(RebuildError::Stopped)?;

@@ -28,7 +28,6 @@ use crate::domain::found::FoundRecording;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::key::StoreKey;
-use crate::store::ReadPace;
 use crate::store::Store;
 use crate::store::StoreReader;
 
@@ -58,12 +57,7 @@ pub async fn rebuild(
     Remake::check_place(&options.catalog.path).await?;
     let mut workspaces = Workspaces::new(options.workspaces);
     look_over(reader, &mut workspaces, Contradiction::Refused, progress, stop).await?;
-    let stock = Stock {
-        store: store.clone(),
-        reader: reader.clone(),
-        pace: ReadPace::new(None, stop.clone()),
-        catalog: None,
-    };
+    let stock = Stock::of_all(store, reader, stop, None).await;
     let look = if options.quick { Look::Length } else { Look::Whole };
     let remake = Remake::begin(options.catalog).await?;
     if let Err(error) = remake.catalog().register_workspaces(&workspaces.to_vec()).await {

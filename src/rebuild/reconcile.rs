@@ -29,7 +29,6 @@ use crate::domain::finding::FindingKind;
 use crate::domain::found::FoundBody;
 use crate::domain::found::FoundRecording;
 use crate::store::Expected;
-use crate::store::ReadPace;
 use crate::store::Reread;
 use crate::store::Store;
 use crate::store::StoreReader;
@@ -87,12 +86,7 @@ pub async fn reconcile(
     let (untold, _) = watch::channel(Progress::default());
     look_over(reader, &mut workspaces, Contradiction::Left, &untold, stop).await?;
     catalog.register_workspaces(&workspaces.to_vec()).await?;
-    let stock = Stock {
-        store: store.clone(),
-        reader: reader.clone(),
-        pace: ReadPace::new(None, stop.clone()),
-        catalog: Some(catalog.reader()),
-    };
+    let stock = Stock::of_all(store, reader, stop, Some(catalog.reader())).await;
     let mut takings = Takings::new(stock.clone(), workspaces, Look::Whole);
     while let Some(batch) = takings.next(stop).await? {
         for unused in &batch.unused {
@@ -190,7 +184,7 @@ async fn unsound_of(
 }
 
 async fn look_at(stock: &Stock, body: &ArchivedBody) -> Result<Option<Finding>, RebuildError> {
-    if matches!(stock.store.settle(&body.key).await, Ok(Some(length)) if length == body.size_bytes) {
+    if matches!(stock.settled(&body.key).await, Ok(Some(length)) if length == body.size_bytes) {
         return Ok(None);
     }
     let expected = Expected {

@@ -3,6 +3,8 @@
 //! A sidecar is believed where it agrees with its own place. Its body is what it says only after it was read. Must not
 //! know: what a catalog knows.
 
+use tokio_util::sync::CancellationToken;
+
 use super::error::RebuildError;
 use super::groups::Group;
 use super::report::Unusable;
@@ -69,9 +71,27 @@ pub(super) struct Stock {
     pub(super) pace: ReadPace,
     /// A catalog whose word for a body is taken without reading it, where there is one.
     pub(super) catalog: Option<CatalogReader>,
+    /// Whether everything in the archive is durable.
+    pub(super) is_settled: bool,
 }
 
 impl Stock {
+    /// Everything in the archive, made durable in one go where the disk can do that; else each file is, when it is its turn.
+    pub(super) async fn of_all(
+        store: &Store,
+        reader: &StoreReader,
+        stop: &CancellationToken,
+        catalog: Option<CatalogReader>,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            reader: reader.clone(),
+            pace: ReadPace::new(None, stop.clone()),
+            catalog,
+            is_settled: store.settle_all().await.is_ok(),
+        }
+    }
+
     /// Takes stock of one recording's files. `None` when it was told to stop.
     ///
     /// # Errors
@@ -151,8 +171,17 @@ impl Stock {
         Ok(body.map(|body| (place, body)))
     }
 
+    /// The length of a body that is durable.
+    pub(super) async fn settled(&self, key: &StoreKey) -> Result<Option<u64>, StoreError> {
+        if self.is_settled {
+            self.store.length_of(key).await
+        } else {
+            self.store.settle(key).await
+        }
+    }
+
     async fn look_at(&self, expected: Expected, look: Look) -> Result<Option<FoundBody>, StoreError> {
-        let settled = self.store.settle(&expected.key).await;
+        let settled = self.settled(&expected.key).await;
         if look == Look::Length && matches!(settled, Ok(Some(length)) if length == expected.size_bytes) {
             return Ok(Some(FoundBody::Unread));
         }
