@@ -11,7 +11,7 @@ mod page;
 mod ticket;
 mod tickets;
 mod upstream_clock;
-mod wire;
+pub mod wire;
 
 pub use client::Api;
 pub use client::ApiOptions;

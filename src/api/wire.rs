@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use super::members::Members;
+use super::members::hides_a_link;
 use super::page::Item;
 use super::page::Listed;
 use super::page::Page;
@@ -22,6 +23,7 @@ use crate::domain::ids::RecordingId;
 use crate::domain::recording::Recording;
 use crate::domain::recording::SetAside;
 use crate::domain::recording::Status;
+use crate::domain::redact::BLANK;
 use crate::domain::redact::blank_signed_links;
 use crate::domain::redact::one_line;
 
@@ -126,7 +128,10 @@ fn parse_item(raw: &RawValue, received: Instant) -> Item {
 fn set_aside(raw: &RawValue, id: Option<RecordingId>, reason: &str) -> Item {
     // Without the link where the item is an object, so that the same item is the same text each time it is listed.
     let text = Members::parse(raw).map_or_else(
-        |_| blank_signed_links(raw.get()).into_owned(),
+        |_| match blank_signed_links(raw.get()) {
+            blanked if hides_a_link(&blanked) => BLANK.to_owned(),
+            blanked => blanked.into_owned(),
+        },
         |members| members.to_text_without("url"),
     );
     let mut end = text.len().min(KEPT_RAW_BYTES);
@@ -254,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_json_escapes_hide_is_blanked_too() {
+        let metadata = understood(r#","room":{"a":"https://h/?X\u002dAmz-Signature=secret"},"b\u0020":"\u0058""#)
+            .recording
+            .metadata;
+        assert!(!metadata.contains("secret"), "{metadata}");
+        assert!(metadata.contains(r#""room":"***""#), "{metadata}");
+        assert!(metadata.contains(r#""b ":"\u0058""#), "{metadata}");
+        let aside = reason(r#"["https://h/?X\u002dAmz-Signature=secret"]"#);
+        assert!(!aside.raw.contains("secret"), "{}", aside.raw);
+    }
+
+    #[test]
     fn numbers_of_the_parties_are_found_where_upstream_puts_them() {
         let listed = understood(
             r#","originator":{"number":{"number":"3197","identity":"+3197"}},
@@ -329,6 +346,18 @@ mod tests {
         assert!(parse_page(b"{\"results\":[],\"note\":\"\xff\"}", Instant::now()).is_err());
         let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
         assert!(page(&[], &long).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_page_repeats_no_link_and_is_short() {
+        let link = format!("https://h/?X-Amz-Signature=secret{}", "x".repeat(10_000));
+        for bad in [
+            format!(r#"{{"results":"{link}"}}"#),
+            format!(r#"{{"results":[],"nextPageToken":["{link}"]}}"#),
+        ] {
+            let said = parse_page(bad.as_bytes(), Instant::now()).err().unwrap().to_string();
+            assert!(!said.contains("secret") && said.len() < 1_000, "{said}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod docs;
 mod downloading;
+mod fuzz;
 mod layers;
 mod listing;
 mod pace;
