@@ -79,15 +79,23 @@ fn stated(link: &str) -> Option<(Timestamp, u64)> {
         values.next().filter(|_| values.next().is_none())
     };
     let (date, seconds) = (only("X-Amz-Date")?, only("X-Amz-Expires")?);
-    let part = |range: std::ops::Range<usize>| date.get(range);
+    let shaped = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        15 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    if date.len() != 16 || !date.bytes().enumerate().all(shaped) {
+        return None;
+    }
+    let (day, time) = (&date[..8], &date[9..15]);
     let rfc = format!(
         "{}-{}-{}T{}:{}:{}Z",
-        part(0..4)?,
-        part(4..6)?,
-        part(6..8)?,
-        part(9..11)?,
-        part(11..13)?,
-        part(13..15)?
+        &day[..4],
+        &day[4..6],
+        &day[6..],
+        &time[..2],
+        &time[2..4],
+        &time[4..]
     );
     Some((rfc.parse().ok()?, seconds.parse().ok()?))
 }
