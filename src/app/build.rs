@@ -50,7 +50,11 @@ impl App {
     /// # Errors
     /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
     pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
-        let options = store_options(config, &clock);
+        let mut options = store_options(config, &clock);
+        if let (None, Some(catalog)) = (&options.expected_id, &config.catalog.path) {
+            // A catalog that lies elsewhere knows its archive: the place may be one whose volume is not mounted.
+            options.expected_id = Catalog::archive_of(catalog).await?;
+        }
         let store = tokio::task::spawn_blocking(move || Store::open(&options))
             .await
             .context("opening the archive")??;
@@ -135,7 +139,7 @@ async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> an
         .context("looking for recordings")?
         .context("cannot look for recordings in the archive")?;
     let catalog = Catalog::open(CatalogOptions {
-        path: store.catalog_path(),
+        path: config.catalog_path(store.dir()),
         archive_id: store.archive_id().to_owned(),
         recordings_exist,
         group_readable: config.archive.group_readable,

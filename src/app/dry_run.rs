@@ -52,7 +52,7 @@ pub async fn dry_run(
     clock: SharedClock,
     soft: &CancellationToken,
 ) -> anyhow::Result<Vec<(WorkspaceName, DryRunReport)>> {
-    let catalog_path = config.archive.dir.join("catalog.sqlite");
+    let catalog_path = config.catalog_path(&config.archive.dir);
     let reader = if catalog_path.exists() {
         Some(
             CatalogReader::open(&catalog_path)

@@ -51,7 +51,7 @@ impl ArchiveView {
                 dir.display()
             ));
         }
-        let reader = CatalogReader::open(&dir.join("catalog.sqlite")).await?;
+        let reader = CatalogReader::open(&config.catalog_path(&dir)).await?;
         Ok(Self { dir, glance, reader })
     }
 
@@ -66,7 +66,7 @@ impl ArchiveView {
             .clone()
             .ok_or_else(|| anyhow!("the archive has no marker"))?;
         let options = CatalogOptions {
-            path: self.dir.join("catalog.sqlite"),
+            path: config.catalog_path(&self.dir),
             archive_id: id,
             recordings_exist: true,
             group_readable: config.archive.group_readable,

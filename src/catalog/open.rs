@@ -96,6 +96,17 @@ impl Catalog {
         Self::with(&path, writer, options).await
     }
 
+    /// The id of the archive that the catalog at `path` belongs to; `None` where there is no catalog. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`], where what stands there is no catalog that this program may open.
+    pub async fn archive_of(path: &Path) -> Result<Option<String>, CatalogError> {
+        Ok(match examine(&absolute(path)?, false).await? {
+            Found::Nothing | Found::Empty => None,
+            Found::Catalog { archive_id, .. } => Some(archive_id),
+        })
+    }
+
     /// Opens a catalog that another process may be writing, for short writes such as [`Catalog::retry`]: it is neither
     /// made nor migrated nor checked whole.
     ///

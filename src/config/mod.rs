@@ -13,6 +13,7 @@ mod values;
 mod workspaces;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Loaded {
 pub struct Config {
     /// Where recordings are kept.
     pub archive: ArchiveConfig,
+    /// Where the catalog is kept.
+    pub catalog: CatalogConfig,
     /// How Bird is asked.
     pub api: ApiConfig,
     /// When and how far it is asked.
@@ -73,6 +76,21 @@ pub struct ArchiveConfig {
     pub id: Option<String>,
     /// Whether the group may read what is kept.
     pub group_readable: bool,
+}
+
+/// `[catalog]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogConfig {
+    /// The catalog's file, absolute; `None`: in the archive's directory.
+    pub path: Option<PathBuf>,
+}
+
+impl Config {
+    /// The catalog's file, for an archive that lies in `dir`.
+    #[must_use]
+    pub fn catalog_path(&self, dir: &Path) -> PathBuf {
+        self.catalog.path.clone().unwrap_or_else(|| dir.join("catalog.sqlite"))
+    }
 }
 
 /// `[api]`
@@ -203,6 +221,7 @@ impl Config {
 
         let mut root = reader.root(tree);
         let archive = sections::archive(root.section("archive", false), sources);
+        let catalog = sections::catalog(root.section("catalog", false), sources);
         let api = sections::api(root.section("api", false));
         let sync = sections::sync(root.section("sync", false));
         let download = sections::download(root.section("download", false));
@@ -234,6 +253,7 @@ impl Config {
                 let workspaces = workspaces.list;
                 let config = Self {
                     archive,
+                    catalog,
                     api,
                     sync,
                     download,

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::ApiConfig;
 use super::ArchiveConfig;
+use super::CatalogConfig;
 use super::DownloadConfig;
 use super::HttpConfig;
 use super::ShutdownConfig;
@@ -64,6 +65,20 @@ pub(super) fn archive(mut section: Section<'_>, sources: &Sources) -> ArchiveCon
     };
     section.finish();
     config
+}
+
+pub(super) fn catalog(mut section: Section<'_>, sources: &Sources) -> CatalogConfig {
+    let path = section.optional("path", Origin::NotSet, |kind| {
+        let path = dir(kind)?;
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err("is a directory; name the catalog's file, such as /srv/birdkeep/catalog.sqlite".to_owned());
+        }
+        sources
+            .absolute(&path)
+            .ok_or_else(|| "is relative, and there is no current directory; make it absolute".to_owned())
+    });
+    section.finish();
+    CatalogConfig { path }
 }
 
 fn dir(kind: &ValueKind) -> Result<PathBuf, String> {

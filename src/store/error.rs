@@ -114,7 +114,7 @@ pub enum OpenError {
     },
     /// The archive that the configuration names is not here.
     #[error(
-        "{dir} does not hold the archive {expected} that archive.id names: {found}. \
+        "{dir} does not hold the archive {expected} that archive.id or the catalog names: {found}. \
          Is its volume mounted? Nothing was created"
     )]
     NotMounted {
@@ -127,7 +127,7 @@ pub enum OpenError {
     },
     /// Another archive than the configured one is here.
     #[error(
-        "{dir} holds the archive {found}, but archive.id names {expected}: mount the right volume or correct archive.id"
+        "{dir} holds the archive {found}, but archive.id or the catalog names {expected}: mount the right volume, or correct archive.id or catalog.path"
     )]
     OtherArchive {
         /// The place.

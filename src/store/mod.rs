@@ -136,12 +136,6 @@ impl Store {
         &self.root.dir
     }
 
-    /// Where the catalog belongs.
-    #[must_use]
-    pub fn catalog_path(&self) -> PathBuf {
-        self.root.dir.join("catalog.sqlite")
-    }
-
     /// How many unfinished files of an earlier process were removed when the archive was opened.
     #[must_use]
     pub fn cleared_staging(&self) -> u64 {

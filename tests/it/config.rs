@@ -96,6 +96,7 @@ fn the_example_states_the_defaults() {
     assert_eq!(stated.archive.dir, Path::new("/var/lib/birdkeep"));
     stated.archive.dir.clone_from(&bare.archive.dir);
     assert_eq!(stated.archive, bare.archive);
+    assert_eq!(stated.catalog, bare.catalog);
     assert_eq!(stated.api, bare.api);
     assert_eq!(stated.sync, bare.sync);
     assert_eq!(stated.download, bare.download);
@@ -131,6 +132,7 @@ fn the_example_names_every_key_and_no_other() {
     }
     let sections = [
         "archive",
+        "catalog",
         "api",
         "sync",
         "download",
@@ -140,7 +142,7 @@ fn the_example_names_every_key_and_no_other() {
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 30, "{known:?}");
+    assert_eq!(known.len(), 31, "{known:?}");
 }
 
 #[test]

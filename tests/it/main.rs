@@ -7,6 +7,7 @@
     reason = "a test that meets what it does not expect should panic, and one that cannot run says so"
 )]
 
+mod breaking;
 mod catalog;
 mod commands;
 mod config;

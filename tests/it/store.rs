@@ -445,7 +445,7 @@ fn an_empty_directory_that_becomes_an_archive_becomes_private() {
         entries(&dir),
         ["archive.json", "birdkeep.lock", "lost+found", "recordings", "staging"]
     );
-    assert_eq!(store.catalog_path(), dir.canonicalize().unwrap().join("catalog.sqlite"));
+    assert_eq!(store.dir(), dir.canonicalize().unwrap());
     assert_eq!(Store::look(&dir).unwrap().id.as_deref(), Some(store.archive_id()));
 }
 

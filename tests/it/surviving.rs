@@ -6,5 +6,6 @@ pub mod kit;
 
 mod crashes;
 mod disk;
+mod elsewhere;
 mod modes;
 mod refusals;

@@ -111,7 +111,11 @@ impl Archive {
 
     /// The catalog.
     pub fn catalog_path(&self) -> PathBuf {
-        self.dir().join("catalog.sqlite")
+        let given = self.settings.get("catalog").and_then(|section| section.get("path"));
+        given.map_or_else(
+            || self.dir().join("catalog.sqlite"),
+            |quoted| serde_json::from_str::<PathBuf>(quoted).expect("a path in quotes"),
+        )
     }
 
     /// Runs birdkeep with `--config` and these arguments to its end.

@@ -13,6 +13,9 @@
 )]
 
 pub mod bird;
+pub mod faultio;
 pub mod harness;
+pub mod invariants;
 pub mod mp3;
 pub mod random;
+pub mod volume;
