@@ -73,7 +73,7 @@ fn stated(link: &str) -> Option<(Timestamp, u64)> {
     let (_, query) = link.split_once('?').filter(|(_, query)| !query.contains('%'))?;
     let only = |name: &str| {
         let mut values = query.split('&').filter_map(|member| {
-            let (member, value) = member.split_once('=')?;
+            let (member, value) = member.split_once('=').unwrap_or((member, ""));
             member.eq_ignore_ascii_case(name).then_some(value)
         });
         values.next().filter(|_| values.next().is_none())

@@ -105,7 +105,9 @@ fn compare(items: &[Item], next: Option<&str>, value: &Value) {
                 let recording = &listed.recording;
                 let sent = sent.as_object().expect("only an object is understood");
                 assert_eq!(Some(recording.id.to_string().as_str()), sent["id"].as_str());
-                assert_eq!(Some(recording.status.as_str()), sent["status"].as_str());
+                let status = sent["status"].as_str().expect("only a text is a status");
+                let blanked = recording.status.as_str().contains("***");
+                assert!(blanked || recording.status.as_str() == status, "{status}");
                 assert!(listed.ticket.is_none() || sent["url"].is_string());
                 compare_metadata(&recording.metadata, sent);
                 let again = serde_json::to_vec(sent).expect("it was JSON");

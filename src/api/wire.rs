@@ -159,7 +159,7 @@ fn understand(members: &Members<'_>) -> Result<Recording, String> {
     }
     Ok(Recording {
         id,
-        status: Status::from_upstream(&status),
+        status: Status::from_upstream(&blank_signed_links(&status)),
         created_at: created_at(members, &required("createdAt")?)?,
         direction: short(members.text("direction")),
         from: members.get("originator").and_then(party_number),
@@ -202,7 +202,8 @@ fn party_number(raw: &RawValue) -> Option<String> {
 }
 
 fn short(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty() && text.chars().count() <= LONGEST_TEXT)
+    let fits = |text: &String| !text.is_empty() && text.chars().count() <= LONGEST_TEXT;
+    text.filter(fits).map(|text| blank_signed_links(&text).into_owned())
 }
 
 #[cfg(test)]
@@ -256,6 +257,24 @@ mod tests {
             !metadata.contains("secret") && !metadata.contains("\"url\""),
             "{metadata}"
         );
+    }
+
+    #[test]
+    fn a_link_that_stands_for_another_text_is_blanked() {
+        let link = "https://h/?X-Amz-Signature=secret";
+        let number = format!(r#"{{"number":{{"identity":"{link}"}}}}"#);
+        let listed = understood(&format!(
+            r#","direction":"{link}","originator":{number},"receiver":{number}"#
+        ));
+        assert!(listed.recording.from.is_some() && listed.recording.direction.is_some());
+        let odd = item("").replace("available", link).replace("mp3", link);
+        let Item::Understood(odd) = only(&[odd]) else {
+            panic!("set aside")
+        };
+        for recording in [listed.recording, odd.recording] {
+            let shown = format!("{recording:?}");
+            assert!(!shown.contains("secret"), "{shown}");
+        }
     }
 
     #[test]

@@ -8,4 +8,5 @@ mod crashes;
 mod disk;
 mod elsewhere;
 mod modes;
+mod order;
 mod refusals;
