@@ -93,6 +93,20 @@ static void fail(const char *what, const char *text) {
     abort();
 }
 
+#define REAL(name) ({ \
+    static __typeof__(&name) found; \
+    if (!found) found = (__typeof__(&name))real(#name); \
+    found; \
+})
+static void *real(const char *name) {
+    void *found = dlsym(RTLD_NEXT, name);
+    if (!found) fail("not in the C library", name);
+    return found;
+}
+
+/* Past our own syscall() below. */
+#define RAW(...) REAL(syscall)(__VA_ARGS__)
+
 static void split(char *text, char **places) {
     char *rest = NULL;
     int count = 0;
@@ -163,20 +177,9 @@ __attribute__((constructor)) static void begin(void) {
         }
     }
     if (file) {
-        trace = (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        trace = (int)RAW(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (trace < 0) fail("cannot trace to", file);
     }
-}
-
-#define REAL(name) ({ \
-    static __typeof__(&name) found; \
-    if (!found) found = (__typeof__(&name))real(#name); \
-    found; \
-})
-static void *real(const char *name) {
-    void *found = dlsym(RTLD_NEXT, name);
-    if (!found) fail("not in the C library", name);
-    return found;
 }
 
 /* One call that changes a disk. */
@@ -190,7 +193,7 @@ struct call {
 static void path_of_fd(int fd, char *path) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
+    ssize_t length = RAW(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
     path[length < 0 ? 0 : length] = 0;
 }
 
@@ -200,7 +203,7 @@ static void path_at(int fd, const char *name, char *path) {
         return;
     }
     if (fd == AT_FDCWD) {
-        if (syscall(SYS_getcwd, path, PATH_MAX) < 0) path[0] = 0;
+        if (RAW(SYS_getcwd, path, PATH_MAX) < 0) path[0] = 0;
     } else {
         path_of_fd(fd, path);
     }
@@ -251,17 +254,17 @@ static void tell(const struct call *call, long result, int error) {
         length += snprintf(line + length, sizeof line - (size_t)length, " !%s", act);
     }
     line[length++] = '\n';
-    syscall(SYS_write, trace, line, (size_t)length);
+    RAW(SYS_write, trace, line, (size_t)length);
 }
 
 static void die(const struct rule *rule, int cut) {
     atomic_store(&dark, 1);
     for (int i = 0; cut && i < MOST_PLACES && rule->cut[i]; i++) {
         unsigned int flags = NO_LOG_FLUSH;
-        long fd = syscall(SYS_openat, AT_FDCWD, rule->cut[i], O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || syscall(SYS_ioctl, fd, SHUTDOWN, &flags) < 0) fail("cannot cut the power of", rule->cut[i]);
+        long fd = RAW(SYS_openat, AT_FDCWD, rule->cut[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || RAW(SYS_ioctl, fd, SHUTDOWN, &flags) < 0) fail("cannot cut the power of", rule->cut[i]);
     }
-    syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+    RAW(SYS_kill, RAW(SYS_getpid), SIGKILL);
     for (;;) pause();
 }
 
@@ -475,15 +478,27 @@ int fchmodat(int fd, const char *name, mode_t mode, int flags) {
     DO(&call, 0, REAL(fchmodat)(fd, name, mode, flags));
 }
 
+/* Some programs make this call so, to go around what the C library does for it. */
+long syscall(long number, ...) {
+    va_list more;
+    long a[6];
+    va_start(more, number);
+    for (int i = 0; i < 6; i++) a[i] = va_arg(more, long);
+    va_end(more);
+    if (number != SYS_fchmod) return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    ON_FD((int)a[0], CHMOD);
+    DO(&call, 0, RAW(number, a[0], a[1]));
+}
+
 /* --- the wall clock --- */
 
 static long long ahead_nanoseconds(void) {
     char text[64];
     if (!clock_file) return 0;
-    long fd = syscall(SYS_openat, AT_FDCWD, clock_file, O_RDONLY | O_CLOEXEC);
+    long fd = RAW(SYS_openat, AT_FDCWD, clock_file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return 0;
-    long length = syscall(SYS_read, fd, text, sizeof text - 1);
-    syscall(SYS_close, fd);
+    long length = RAW(SYS_read, fd, text, sizeof text - 1);
+    RAW(SYS_close, fd);
     text[length < 0 ? 0 : length] = 0;
     return (long long)(strtod(text, NULL) * 1e9);
 }

@@ -3,4 +3,8 @@
 pub mod kit;
 pub mod walk;
 
+mod errors;
+mod judge;
+mod kills;
+mod recovery;
 mod walks;

@@ -3,6 +3,7 @@
 //!
 //! All of it blocks, so that walks run side by side on threads of their own. Must not know: which faults there are.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs;
@@ -11,6 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -18,6 +20,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use birdkeep::domain::clock::Timestamp;
+use birdkeep::domain::ids::RecordingId;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -52,6 +55,7 @@ pub struct Scene {
     pub offered: Vec<Offered>,
     runtime: Runtime,
     scratch: TempDir,
+    calls: OnceCell<usize>,
 }
 
 impl Scene {
@@ -63,17 +67,22 @@ impl Scene {
             .expect("a runtime");
         let bird = runtime.block_on(Bird::start(BirdOptions::default()));
         let workspace = bird.add_workspace(WORKSPACE, KEY);
-        for recording in recordings {
-            workspace.add(recording);
-        }
-        let offered = offered(&workspace);
-        Self {
+        let mut scene = Self {
             bird,
             workspace,
-            offered,
+            offered: Vec::new(),
             runtime,
             scratch: TempDir::with_prefix("birdkeep-faults-").expect("a temporary directory"),
-        }
+            calls: OnceCell::new(),
+        };
+        recordings.into_iter().for_each(|recording| scene.add(recording));
+        scene
+    }
+
+    /// One more recording, available.
+    pub fn add(&mut self, recording: RecordingSpec) {
+        let id = self.workspace.add(recording);
+        self.offered.push(offer(&self.workspace, id));
     }
 
     /// Three recordings of a moment each, on two days: two pages of two.
@@ -82,18 +91,29 @@ impl Scene {
         Self::new(days.map(|at| RecordingSpec::at(at).body_bytes(20_000)))
     }
 
+    /// Durable calls that a run makes which archives three recordings; measured once.
+    pub fn calls(&self) -> usize {
+        *self.calls.get_or_init(|| {
+            let place = Place::new(self.scratch().join("undisturbed"));
+            let under = format!("under={} not=-shm", place.archive.display());
+            let calls = run_traced(self, &self.install(&place, 2, ""), &under).trace.len();
+            assert!(calls > 100, "only {calls} calls were seen");
+            calls
+        })
+    }
+
     /// For configurations, traces and the like.
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// Writes the configuration of an installation at this place, with pages of two, and more settings as TOML.
-    pub fn install(&self, place: &Place, more: &str) -> PathBuf {
+    /// Writes the configuration of an installation at this place, with pages of so many, and more settings as TOML.
+    pub fn install(&self, place: &Place, page_size: u32, more: &str) -> PathBuf {
         let path = self.scratch().join("birdkeep.toml");
         let (archive, catalog) = (place.archive.display(), place.catalog.display());
         let toml = format!(
             "[archive]\ndir = \"{archive}\"\nmin_free = \"0 B\"\n[catalog]\npath = \"{catalog}\"\n\
-             [api]\nbase_url = \"{}\"\npage_size = 2\n[workspaces.{NAME}]\nid = \"{}\"\naccess_key = \"{}\"\n\
+             [api]\nbase_url = \"{}\"\npage_size = {page_size}\nrequests_per_second = 1000\n[workspaces.{NAME}]\nid = \"{}\"\naccess_key = \"{}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n{more}\n",
             self.bird.base_url(),
             self.workspace.id(),
@@ -116,23 +136,16 @@ impl Scene {
     }
 }
 
-/// All that a workspace lists, as the judge wants it.
-pub fn offered(workspace: &WorkspaceHandle) -> Vec<Offered> {
-    let available = workspace.available();
-    workspace
-        .listed()
-        .into_iter()
-        .map(|id| {
-            let created = workspace.member(id, "createdAt").expect("createdAt");
-            let created: Timestamp = created.as_str().expect("a text").parse().expect("a time");
-            Offered {
-                workspace: NAME.to_owned(),
-                id: id.to_string(),
-                created_at: created.as_microseconds(),
-                sha256: available.contains(&id).then(|| sum(&workspace.body(id))),
-            }
-        })
-        .collect()
+/// A recording, as the judge wants it.
+fn offer(workspace: &WorkspaceHandle, id: RecordingId) -> Offered {
+    let created = workspace.member(id, "createdAt").expect("createdAt");
+    let created: Timestamp = created.as_str().expect("a text").parse().expect("a time");
+    Offered {
+        workspace: NAME.to_owned(),
+        id: id.to_string(),
+        created_at: created.as_microseconds(),
+        sha256: Some(sum(&workspace.body(id))),
+    }
 }
 
 /// How a run ended.
@@ -143,6 +156,10 @@ pub struct Ended {
     /// The signal.
     pub signal: Option<i32>,
     pub stderr: String,
+    /// Whether it had to be killed after a minute.
+    pub overdue: bool,
+    /// For how long it used a processor.
+    pub cpu: Duration,
     /// Its calls, where they were traced.
     pub trace: Vec<Traced>,
 }
@@ -169,6 +186,9 @@ impl Ended {
                 self.code, self.signal, self.stderr
             ));
         }
+        if self.overdue {
+            found.push(format!("it did not end: {}", self.stderr));
+        }
         for id in self.archived() {
             if !findings.rows.iter().any(|row| row.id == id && row.state == "archived") {
                 found.push(format!("I11: {id} was reported as archived and is not"));
@@ -180,9 +200,27 @@ impl Ended {
 
 /// Runs birdkeep to its end.
 ///
-/// # Panics
-/// If it has not ended after a minute.
+/// One that has not ended after a minute is killed.
 pub fn run(config: &Path, args: &[&str], environment: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)]) -> Ended {
+    let (child, stderr) = start(config, args, environment);
+    end(child, &stderr)
+}
+
+/// One pass that is killed from outside as soon as this says so, unless it has ended before.
+pub fn run_until(config: &Path, mut struck: impl FnMut() -> bool) -> Ended {
+    let (mut child, stderr) = start(config, &["--once"], &[] as &[(&str, &str)]);
+    while !struck() && child.try_wait().expect("birdkeep can be waited for").is_none() {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    drop(child.kill());
+    end(child, &stderr)
+}
+
+fn start(
+    config: &Path,
+    args: &[&str],
+    environment: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)],
+) -> (Child, mpsc::Receiver<String>) {
     let mut command = Command::new(BINARY);
     command
         .args(["--log-format", "json", "--config"])
@@ -196,23 +234,41 @@ pub fn run(config: &Path, args: &[&str], environment: &[(impl AsRef<OsStr>, impl
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("birdkeep starts");
     let mut pipe = child.stderr.take().expect("a pipe");
-    let (sender, ended) = mpsc::channel();
+    let (sender, stderr) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut stderr = Vec::new();
-        drop(pipe.read_to_end(&mut stderr));
-        drop(sender.send(String::from_utf8_lossy(&stderr).into_owned()));
+        let mut bytes = Vec::new();
+        drop(pipe.read_to_end(&mut bytes));
+        drop(sender.send(String::from_utf8_lossy(&bytes).into_owned()));
     });
-    let Ok(stderr) = ended.recv_timeout(PATIENCE) else {
+    (child, stderr)
+}
+
+fn end(mut child: Child, stderr: &mpsc::Receiver<String>) -> Ended {
+    let mut said = stderr.recv_timeout(PATIENCE);
+    let overdue = said.is_err();
+    if overdue {
         drop(child.kill());
-        panic!("birdkeep {args:?} ran for {PATIENCE:?}: {:?}", ended.recv());
-    };
+        said = stderr.recv().map_err(Into::into);
+    }
+    let cpu = cpu_of(child.id());
     let status = child.wait().expect("birdkeep can be waited for");
     Ended {
         code: status.code(),
         signal: status.signal(),
-        stderr,
+        stderr: said.unwrap_or_default(),
+        cpu,
+        overdue,
         trace: Vec::new(),
     }
+}
+
+/// Processor time of a process that has ended and was not waited for yet.
+fn cpu_of(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ticks = |field: &str| field.parse::<u64>().unwrap_or(0);
+    // After the name in brackets, which may hold anything: the 14th and 15th field, in hundredths of a second.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11);
+    Duration::from_millis(fields.take(2).map(ticks).sum::<u64>() * 10)
 }
 
 /// Whether a variable of the test's own environment has this value.

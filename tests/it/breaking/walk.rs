@@ -2,7 +2,6 @@
 //!
 //! Each point has a fresh archive. What was left is judged before anything heals it, and again after one more run.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -216,7 +215,7 @@ pub fn walk(walk: &Walk) -> Walked {
     let place = ground.clear(0).expect("an empty place");
     let unfaulted = run_traced(
         &scene,
-        &scene.install(&place, walk.settings()),
+        &scene.install(&place, 2, walk.settings()),
         &rules(walk, &ground, 0),
     )
     .trace;
@@ -241,7 +240,7 @@ pub fn walk(walk: &Walk) -> Walked {
 
 /// One point. Says whether anything was struck.
 fn step(walk: &Walk, scene: &Scene, ground: &Ground, place: &Place, point: usize, walked: &mut Walked) -> bool {
-    let config = scene.install(place, walk.settings());
+    let config = scene.install(place, 2, walk.settings());
     let ended = run_traced(scene, &config, &rules(walk, ground, point));
     let struck = faultio::struck(&ended.trace).filter(|call| call.act.as_deref() == Some(walk.strike.act()));
     let at = struck.map_or_else(
@@ -304,7 +303,7 @@ pub fn after_strike(scene: &Scene, place: &Place, ended: &Ended, ledger: &mut Le
         .filter(|row| row.state == "archived")
         .cloned()
         .collect();
-    violations.extend(invariants::order_of_rows(&ended.trace, place, &rows, &BTreeSet::new()));
+    violations.extend(invariants::order_of_rows(&ended.trace, place, &rows, &ledger.paths()));
     violations.extend(invariants::no_sync_again(&ended.trace));
     violations.extend(ledger.observe(&findings));
     violations.extend(findings.violations);

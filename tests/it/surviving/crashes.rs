@@ -1,12 +1,10 @@
 //! Killed at any point: nothing is lost, nothing is fetched that need not be, no row says what is not so.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use super::kit::LONG;
 use super::kit::assert_complete;
-use super::kit::assert_rows_true;
 use super::kit::count;
 use super::kit::end_within;
 use super::kit::place;
@@ -17,70 +15,13 @@ use crate::support::bird::At;
 use crate::support::bird::FaultRule;
 use crate::support::bird::MediaAction;
 use crate::support::bird::RecordingSpec;
-use crate::support::random::Random;
 
 const FROM: &str = "2026-03-01T10:00:00Z";
 const MINUTE: Duration = Duration::from_mins(1);
-const KILLS: u64 = 25;
-const RECORDINGS: usize = 400;
 
 /// Takes the row of the one recording back to before its body was published.
 const FORGET: &str = "UPDATE recordings SET state = 'due', path = NULL, size_bytes = NULL, sha256 = NULL, archived_at = NULL, \
      content_type = NULL, etag = NULL, remark = NULL";
-
-#[tokio::test]
-async fn killed_at_any_request_nothing_is_lost() {
-    let (bird, workspace, mut archive) = place().await;
-    for _ in 0..RECORDINGS {
-        workspace.add(RecordingSpec::new().duration_seconds(1));
-    }
-    archive.set("download.concurrency", "4");
-    let mut random = Random::new(0x5eed_0001);
-    let mut archived_before = 0;
-    let mut published = BTreeMap::new();
-    for kill in 0..KILLS {
-        let after = bird.media_requests() + random.below(12);
-        let listed = bird.list_requests();
-        let mut running = archive.spawn(&["--once"]);
-        // Requests are counted when their reply begins: the kill strikes between here and there.
-        bird.wait_until(|bird| bird.media_requests() > after && bird.list_requests() > listed)
-            .await;
-        running.kill_9().await;
-        if kill % 5 == 4 {
-            let rows = rows(&archive).await;
-            assert_rows_true(&archive, &rows);
-            let archived = count(&rows, "archived");
-            assert!(
-                archived >= archived_before && archived < RECORDINGS,
-                "{archived_before}, then {archived}"
-            );
-            archived_before = archived;
-            for (path, found) in snapshot(&archive.dir().join("recordings")) {
-                let before = published.entry(path.clone()).or_insert_with(|| found.clone());
-                assert!(*before == found, "{} was written again", path.display());
-            }
-        }
-    }
-    let finished = archive.run(&["--once"]).await.expect_code(0);
-    assert!(finished.stdout.contains("0 failed"), "{}", finished.stdout);
-    assert_complete(&archive, &workspace).await;
-    let after = snapshot(&archive.dir().join("recordings"));
-    for (path, before) in published {
-        assert!(after[&path] == before, "{} was written again", path.display());
-    }
-    let rows = rows(&archive).await;
-    assert_eq!(count(&rows, "archived"), RECORDINGS);
-    assert!(
-        rows.iter().all(|row| row["attempts"] == 0),
-        "a crash was held against a recording"
-    );
-    // What was in flight at each kill, and no more than that, was asked for twice.
-    assert!(
-        bird.media_requests() <= RECORDINGS as u64 + KILLS * 4,
-        "{}",
-        bird.media_requests()
-    );
-}
 
 #[tokio::test]
 async fn killed_in_the_middle_of_bodies_leaves_no_part_of_one() {

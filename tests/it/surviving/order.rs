@@ -23,7 +23,7 @@ fn traced(scene: &Scene, dir: &Path, rule: &str) -> Option<(Place, Ended)> {
         return None;
     }
     let place = Place::new(dir.join("archive"));
-    let config = scene.install(&place, "");
+    let config = scene.install(&place, 2, "");
     let under = format!("under={} not=-shm", dir.display());
     let ended = run_traced(scene, &config, &format!("{under} {rule};{under}"));
     Some((place, ended))
@@ -56,7 +56,7 @@ fn a_file_whose_sync_failed_is_not_synced_again_nor_named() {
             assert!(nth > 6, "three bodies and three sidecars are synced, and {nth} was not");
             return;
         }
-        let config = scene.install(&place, "");
+        let config = scene.install(&place, 2, "");
         let healed = run(&config, &["--once"], &[] as &[(&str, &str)]);
         assert_eq!(healed.code, Some(0), "{nth}: {}", healed.stderr);
         assert_eq!(

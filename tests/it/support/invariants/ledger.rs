@@ -1,6 +1,7 @@
 //! What was seen archived, over time: I4, I5 and I10.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::Findings;
 
@@ -44,6 +45,11 @@ impl Ledger {
         }
         self.ever.extend(seen);
         violations
+    }
+
+    /// The paths of all bodies that were ever seen archived.
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.ever.values().filter_map(|kept| kept.path.clone()).collect()
     }
 
     /// How many recordings were ever seen archived.

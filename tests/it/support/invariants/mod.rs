@@ -191,8 +191,9 @@ fn strays(rows: &[Row], files: &Files) -> Vec<String> {
 /// I3: nothing under a final name is half-done, whatever the catalog knows of it.
 fn whole(files: &Files, offered: Option<&[Offered]>, running: bool) -> Vec<String> {
     let mut found = Vec::new();
+    let by_id: BTreeMap<&str, &Offered> = offered.into_iter().flatten().map(|offer| (&*offer.id, offer)).collect();
     for (path, body) in &files.bodies {
-        let offer = offered.and_then(|offered| offered.iter().find(|offer| path.contains(&offer.id)));
+        let offer = id_in(path).and_then(|id| by_id.get(id));
         match (offered, offer.map(|offer| &offer.sha256)) {
             (None, _) => {}
             (Some(_), None) => found.push(format!("I3: {path} was never offered")),
@@ -211,13 +212,18 @@ fn whole(files: &Files, offered: Option<&[Offered]>, running: bool) -> Vec<Strin
     found
 }
 
+/// The recording's id in a body's path: `…/TIME_ID.FORMAT`.
+fn id_in(path: &str) -> Option<&str> {
+    let stem = Path::new(path).file_stem()?.to_str()?;
+    stem.split_once('_').map(|(_, id)| id)
+}
+
 /// I7.
 fn complete(rows: &[Row], offered: &[Offered]) -> Vec<String> {
     let mut found = Vec::new();
+    let by_id: BTreeMap<_, &Row> = rows.iter().map(|row| ((&row.workspace, &row.id), row)).collect();
     for offer in offered {
-        let row = rows
-            .iter()
-            .find(|row| (&row.workspace, &row.id) == (&offer.workspace, &offer.id));
+        let row = by_id.get(&(&offer.workspace, &offer.id));
         match (row, &offer.sha256) {
             (None, _) => found.push(format!("I7: {} has no row", offer.id)),
             (Some(row), Some(_)) if row.state != "archived" => {

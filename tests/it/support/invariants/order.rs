@@ -36,13 +36,19 @@ pub fn order(trace: &[Traced], place: &Place) -> Vec<String> {
     violations
 }
 
-/// I13 at a crash: what the catalog called archived at that moment was synced, named, and its name synced, before.
-/// `made_before` are paths that stood there when the traced run began.
-pub fn order_of_rows(trace: &[Traced], place: &Place, rows: &[Row], made_before: &BTreeSet<String>) -> Vec<String> {
+/// I13 at a crash: what the catalog called archived at that moment was synced, named, and its name synced, before. What
+/// had its name already when the traced run began was synced once more, with its folder. `known` are the paths of bodies
+/// that were archived when it began.
+pub fn order_of_rows(trace: &[Traced], place: &Place, rows: &[Row], known: &BTreeSet<String>) -> Vec<String> {
     let recordings = place.archive.join("recordings");
+    let synced = |path: &Path| {
+        trace
+            .iter()
+            .any(|call| call.op == "fsync" && call.is_fine() && call.path == path)
+    };
     let mut violations = Vec::new();
     for path in rows.iter().filter_map(|row| row.path.as_ref()) {
-        if made_before.contains(path) {
+        if known.contains(path) {
             continue;
         }
         let body = place.archive.join(path);
@@ -50,7 +56,11 @@ pub fn order_of_rows(trace: &[Traced], place: &Place, rows: &[Row], made_before:
             let at = trace
                 .iter()
                 .position(|call| named(call, &recordings) == Some(name.as_path()));
-            if at.is_none_or(|at| name_is_durable(trace, at, &name).is_none()) {
+            let durable = match at {
+                Some(at) => name_is_durable(trace, at, &name).is_some(),
+                None => synced(&name) && name.parent().is_some_and(synced),
+            };
+            if !durable {
                 violations.push(format!("I13: a row was archived before {} was durable", name.display()));
             }
         }
@@ -84,7 +94,9 @@ pub fn confined(trace: &[Traced], places: &[&Path]) -> Vec<String> {
     let names = |call: &Traced| [Some(call.path.clone()), call.target.clone()];
     trace
         .iter()
-        .filter(|call| names(call).iter().flatten().any(outside) && !call.path.starts_with("/dev/null"))
+        .filter(|call| {
+            call.op != "fsync" && names(call).iter().flatten().any(outside) && !call.path.starts_with("/dev/null")
+        })
         .map(|call| format!("I16: outside of the archive: {call:?}"))
         .collect()
 }
