@@ -16,6 +16,7 @@ pub mod api;
 
 pub mod fetcher;
 pub mod lister;
+pub mod rebuild;
 pub mod sweep;
 pub mod verify;
 

@@ -32,3 +32,4 @@ pub use tickets::Lane;
 pub use tickets::TicketBook;
 pub use upstream_clock::UpstreamClock;
 pub use wire::ItemLimits;
+pub use wire::read_stored;

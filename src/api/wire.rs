@@ -110,6 +110,16 @@ pub fn parse_recording(
     }
 }
 
+/// Reads an item as it was kept: as a listing showed it, without its link.
+///
+/// # Errors
+/// Why it cannot be understood, in words.
+pub fn read_stored(text: &str) -> Result<Recording, String> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    let members = Members::parse(raw).map_err(|why| format!("not an object: {why}"))?;
+    understand(&members)
+}
+
 fn head(body: &[u8]) -> String {
     let head = String::from_utf8_lossy(&body[..body.len().min(80)]);
     format!("\"{}\"", one_line(&head, 60))

@@ -22,6 +22,7 @@ use crate::catalog::CatalogReader;
 use crate::config;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
+use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::reach::Reach;
 use crate::fetcher::Fetcher;
@@ -44,8 +45,8 @@ pub struct App {
     pub(super) queue: Arc<Queue>,
     pub(super) reader: CatalogReader,
     pub(super) names: Vec<WorkspaceName>,
-    catalog: Catalog,
-    store: Store,
+    pub(super) catalog: Catalog,
+    pub(super) store: Store,
 }
 
 impl App {
@@ -150,22 +151,32 @@ pub(super) async fn open_catalog(config: &Config, store: &Store, clock: &SharedC
         .await
         .context("looking for recordings")?
         .context("cannot look for recordings in the archive")?;
-    let catalog = Catalog::open(CatalogOptions {
+    let catalog = Catalog::open(catalog_options(config, store, clock, recordings_exist)).await?;
+    catalog.register_workspaces(&configured_workspaces(config)).await?;
+    Ok(catalog)
+}
+
+pub(super) fn catalog_options(
+    config: &Config,
+    store: &Store,
+    clock: &SharedClock,
+    recordings_exist: bool,
+) -> CatalogOptions {
+    CatalogOptions {
         path: config.catalog_path(store.dir()),
         archive_id: store.archive_id().to_owned(),
         recordings_exist,
         group_readable: config.archive.group_readable,
         clock: Arc::clone(clock),
         run_id: fastrand::i64(1..),
-    })
-    .await?;
-    let workspaces: Vec<_> = config
-        .workspaces
-        .iter()
+    }
+}
+
+pub(super) fn configured_workspaces(config: &Config) -> Vec<(WorkspaceName, WorkspaceId)> {
+    let workspaces = config.workspaces.iter();
+    workspaces
         .map(|workspace| (workspace.name.clone(), workspace.id.clone()))
-        .collect();
-    catalog.register_workspaces(&workspaces).await?;
-    Ok(catalog)
+        .collect()
 }
 
 fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) -> anyhow::Result<Option<Scrub>> {
@@ -179,7 +190,7 @@ fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) 
     Ok(Some(Scrub::new(catalog.clone(), store.reader()?, clock, options)))
 }
 
-fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {
+pub(super) fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {
     StoreOptions {
         dir: config.archive.dir.clone(),
         expected_id: config.archive.id.clone(),

@@ -6,6 +6,7 @@ mod backup;
 mod build;
 mod dry_run;
 mod preflight;
+mod rebuild;
 mod verify;
 mod view;
 
@@ -26,6 +27,7 @@ pub use dry_run::dry_run;
 pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
+pub use rebuild::rebuild;
 pub use verify::verify;
 pub use verify::verify_and_repair;
 pub use view::ArchiveView;
@@ -41,6 +43,8 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::QueueError;
 use crate::queue::Stop;
 use crate::queue::Until;
+pub use crate::rebuild::Progress as RebuildProgress;
+pub use crate::rebuild::RebuildReport;
 
 /// After the hard stop, how long what cannot be broken off (a publish, its row) may take.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -83,12 +87,23 @@ impl App {
             soft: life.soft().clone(),
             hard: life.hard().clone(),
         };
+        let is_copy = self.is_copy().await?;
+        if is_copy {
+            // It may take longer than systemd waits for a start.
+            life.ready("bringing a restored catalog level with the archive");
+        }
+        if !self.reconcile(life.soft()).await? {
+            self.close().await;
+            return Ok(());
+        }
         let (scheduler, soft) = (Arc::clone(&self.scheduler), life.soft().clone());
         let walks = tokio::spawn(async move { scheduler.run(&soft).await });
         let queue = Arc::clone(&self.queue);
         let fetches = tokio::spawn(async move { queue.run(Until::Stopped, &stop).await });
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
-        life.ready("running");
+        if !is_copy {
+            life.ready("running");
+        }
 
         let both = async { tokio::join!(stop_after(walks, life), end_of(fetches, life)) };
         let ended = tokio::select! {
@@ -111,6 +126,12 @@ impl App {
             soft: life.soft().clone(),
             hard: life.hard().clone(),
         };
+        if !self.reconcile(life.soft()).await? {
+            self.close().await;
+            return Err(anyhow!(
+                "stopped before the restored catalog was level with the archive"
+            ));
+        }
         let walks_over = CancellationToken::new();
         let (queue, until) = (Arc::clone(&self.queue), Until::Drained(walks_over.clone()));
         let fetches = tokio::spawn(async move { queue.run(until, &stop).await });

@@ -20,6 +20,15 @@ pub enum Refusal {
         "it is empty although recordings exist; restore it, or run `birdkeep rebuild` to make it again from the archive"
     )]
     Empty,
+    /// A catalog, where one was to be made.
+    #[error(
+        "a catalog of archive {archive_id} stands there, and none is ever replaced; if it must be made again from the \
+         archive, move it and its -wal and -shm files aside and run `birdkeep rebuild` again"
+    )]
+    Occupied {
+        /// The archive it belongs to.
+        archive_id: String,
+    },
     /// The file is no sound database.
     #[error(
         "it is damaged ({detail}); move it and its -wal and -shm files aside, then restore it or run \

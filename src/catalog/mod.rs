@@ -6,7 +6,10 @@
 
 mod backup;
 mod claims;
+mod copied;
 mod error;
+mod found;
+mod found_rows;
 mod history;
 mod list;
 mod open;
@@ -14,6 +17,7 @@ mod partial;
 mod preflight;
 mod read;
 mod reclaim;
+mod remake;
 mod repair;
 mod retry;
 mod rows;
@@ -29,8 +33,10 @@ mod workspaces;
 
 pub use backup::CopyReport;
 pub use claims::Claim;
+pub use copied::ArchivedBody;
 pub use error::CatalogError;
 pub use error::Refusal;
+pub use found::TakenUp;
 pub use history::StaleSidecar;
 pub use list::ListCursor;
 pub use list::ListFilter;
@@ -38,6 +44,7 @@ pub use list::RecordingRow;
 pub use open::Catalog;
 pub use open::CatalogOptions;
 pub use read::CatalogReader;
+pub use remake::Remake;
 pub use repair::Repair;
 pub use repair::RepairEntry;
 pub use retry::RetryReport;

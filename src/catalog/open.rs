@@ -175,6 +175,29 @@ impl Catalog {
         folded.map_err(CatalogError::sql("fold in its log")).map(drop)
     }
 
+    /// Reads the whole catalog and checks every page, index and reference.
+    ///
+    /// # Errors
+    /// [`Refusal::Damaged`], or what SQLite says.
+    pub(super) async fn check_whole(&self) -> Result<(), CatalogError> {
+        const OPERATION: &str = "be checked whole";
+        let verdict: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+            .fetch_one(&self.writer)
+            .await
+            .map_err(CatalogError::sql(OPERATION))?;
+        let dangling = sqlx::query("PRAGMA foreign_key_check")
+            .fetch_optional(&self.writer)
+            .await
+            .map_err(CatalogError::sql(OPERATION))?;
+        let detail = match dangling {
+            None if verdict == "ok" => return Ok(()),
+            None => verdict,
+            Some(_) => "a row refers to one that is not there".to_owned(),
+        };
+        let path = self.writer.connect_options().get_filename().to_owned();
+        Err(refused(&path, Refusal::Damaged { detail }))
+    }
+
     /// Begins a transaction that holds the write lock from the start: one that reads first and locks later can fail
     /// at once, without waiting for its turn.
     pub(super) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static, Sqlite>, CatalogError> {

@@ -9,6 +9,7 @@ mod list;
 mod once;
 mod output;
 mod progress;
+mod rebuild;
 mod retry;
 mod show;
 mod status;
@@ -103,6 +104,8 @@ enum Command {
     },
     /// Make recordings due again that were given up or gone; end the wait of those that failed
     Retry(retry::RetryArgs),
+    /// Make the catalog again from the sidecars, where there is none
+    Rebuild(rebuild::RebuildArgs),
     /// Re-read the archive and tell what is not as it was archived: missing, damaged, unreadable, unknown
     Verify(verify::VerifyArgs),
 }
@@ -163,6 +166,10 @@ fn run_outcome() -> Outcome {
         output::complain("--once runs a pass and takes no command");
         return Outcome::Usage;
     }
+    if matches!(line.command, Some(Command::Rebuild(_))) && !line.global.workspace.is_empty() {
+        output::complain("rebuild makes the whole catalog and takes no --workspace");
+        return Outcome::Usage;
+    }
     if let Err(error) = telemetry::init(&line.global.log_level, line.global.log_format) {
         output::complain(&error.to_string());
         return Outcome::Usage;
@@ -219,6 +226,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
         Some(Command::Verify(args)) => verify::run(config, clock, selected, args).await,
         Some(Command::Retry(args)) => retry::run(config, &selected, args).await,
+        Some(Command::Rebuild(args)) => rebuild::run(config, clock, args).await,
     };
     result.unwrap_or_else(|error| {
         output::complain(&format!("{error:#}"));

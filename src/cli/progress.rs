@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::output::count;
+use crate::app::RebuildProgress;
 use crate::catalog::CatalogReader;
 use crate::domain::report::DrainReport;
 use crate::domain::state::State;
@@ -41,6 +42,30 @@ pub(super) async fn draw(reader: CatalogReader, progress: watch::Receiver<DrainR
             String::new()
         };
         bar.set_message(format!("{}{failed}", bytesize::ByteSize(done.archived_bytes)));
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = tokio::time::sleep(REDRAW) => {}
+        }
+    }
+    bar.finish_and_clear();
+}
+
+/// Draws a rebuild until `over`: recordings and bytes of all, rate, time to go.
+pub(super) async fn draw_rebuild(progress: watch::Receiver<RebuildProgress>, over: CancellationToken) {
+    let template = "{spinner} {msg}  {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}  {wide_bar}";
+    let (Some(bars), Ok(style)) = (telemetry::bars(), ProgressStyle::with_template(template)) else {
+        return;
+    };
+    let bar = bars.add(ProgressBar::new(0).with_style(style));
+    while !over.is_cancelled() {
+        let now = *progress.borrow();
+        if now.of == 0 {
+            bar.set_message("counting sidecars");
+        } else {
+            bar.set_length(now.of_bytes);
+            bar.set_position(now.bytes);
+            bar.set_message(format!("{}/{} recordings", now.done, now.of));
+        }
         tokio::select! {
             () = over.cancelled() => {}
             () = tokio::time::sleep(REDRAW) => {}

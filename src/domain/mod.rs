@@ -9,6 +9,7 @@ pub mod clock;
 pub mod digest;
 pub mod explain;
 pub mod finding;
+pub mod found;
 pub mod host;
 pub mod ids;
 pub mod key;

@@ -100,6 +100,8 @@ pub enum Event {
     Retried,
     /// The stored body is missing or damaged.
     LostLocally,
+    /// Its body and its sidecar were found in the archive, which no claim of this catalog put there.
+    FoundStored,
 }
 
 /// The state after `event`, or `None` where the move is not legal and nothing may change.
@@ -108,7 +110,7 @@ pub enum Event {
 /// `archived`, and nothing but the end of a claim moves it out of `claimed`.
 #[must_use]
 pub const fn after(from: Option<State>, event: Event) -> Option<State> {
-    use State::{Archived, Claimed, Due, GivenUp, Gone};
+    use State::{Archived, Claimed, Due, GivenUp, Gone, Waiting};
     match (from, event) {
         (Some(state @ (Archived | Claimed)), Event::Listed(_)) => Some(state),
         (Some(GivenUp), Event::Listed(StatusClass::Available)) => Some(GivenUp),
@@ -124,6 +126,7 @@ pub const fn after(from: Option<State>, event: Event) -> Option<State> {
         }
         (Some(Due | Gone | GivenUp), Event::Retried) => Some(Due),
         (Some(Archived), Event::LostLocally) => Some(Due),
+        (None | Some(Waiting | Due | Gone | GivenUp), Event::FoundStored) => Some(Archived),
         _ => None,
     }
 }
@@ -184,6 +187,7 @@ mod tests {
             (any::<bool>(), class()).prop_map(|(spent, listed)| Event::Released { spent, listed }),
             Just(Event::Retried),
             Just(Event::LostLocally),
+            Just(Event::FoundStored),
         ]
     }
 
@@ -196,10 +200,11 @@ mod tests {
         }
 
         #[test]
-        fn only_a_completed_claim_becomes_archived(from in proptest::option::of(0..6_usize), event in event()) {
+        fn only_a_completed_claim_or_what_was_found_stored_becomes_archived(from in proptest::option::of(0..6_usize), event in event()) {
             let from = from.map(|at| STATES[at]);
             if after(from, event) == Some(State::Archived) {
                 let legal = event == Event::Completed && from == Some(State::Claimed)
+                    || event == Event::FoundStored && from != Some(State::Claimed)
                     || matches!(event, Event::Listed(_)) && from == Some(State::Archived);
                 prop_assert!(legal, "{:?} {:?}", from, event);
             }

@@ -295,7 +295,7 @@ pub(super) fn read_sidecar(file: &File) -> io::Result<Result<Sidecar, String>> {
     })
 }
 
-fn sync_folders(root: &Root, key: &StoreKey, folder: &File) -> Result<(), StoreError> {
+pub(super) fn sync_folders(root: &Root, key: &StoreKey, folder: &File) -> Result<(), StoreError> {
     root.sync_folders(key, folder)
         .map_err(|refused| StoreError::local("sync the folders of", key.to_string(), refused))
 }

@@ -15,6 +15,7 @@ mod reread;
 mod root;
 pub mod sidecar;
 mod staging;
+mod survey;
 
 use std::io;
 use std::path::Path;

@@ -78,12 +78,13 @@ impl Archive {
         self.set(key, &quoted)
     }
 
-    /// Takes one key out of the configuration.
+    /// Takes one key out of the configuration, and its section with the last one.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         let (section, key) = key.rsplit_once('.').expect("a key is `section.key`");
-        if let Some(section) = self.settings.get_mut(section) {
-            section.remove(key);
+        if let Some(keys) = self.settings.get_mut(section) {
+            keys.remove(key);
         }
+        self.settings.retain(|_, keys| !keys.is_empty());
         self.write_config();
         self
     }

@@ -1,0 +1,13 @@
+//! The catalog out of the archive: made again, or brought level with files that it does not know.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken fixture should panic")]
+
+mod adopted;
+mod identical;
+mod identity;
+mod killed;
+mod kit;
+mod large;
+mod refusals;
+mod restored;
+mod strangers;
