@@ -138,7 +138,7 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
             reason: "reset".to_owned(),
             attempts,
             spent: false,
-            not_before: touch_before.before(Duration::from_hours(1)),
+            not_before: now.before(Duration::from_hours(1)),
         };
         catalog.settle(&[(claim, end)]).await.unwrap();
     }
@@ -157,7 +157,7 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
         sha256: Sha256Digest(Sha256::digest(&case.body).into()),
         content_type: case.content_type.clone(),
         etag: case.etag.clone(),
-        archived_at: touch_before,
+        archived_at: now,
         remark: case.remark.clone(),
         earlier: None,
     };
