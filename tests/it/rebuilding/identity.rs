@@ -121,13 +121,13 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
         workspace: "support".parse().unwrap(),
         id: RecordingId::from_bytes([number; 16]),
     };
-    let now = SystemClock.now();
+    let touch_before = SystemClock.now();
     let list = async |at: usize| {
         let page = Page {
             recordings: &[case.listed(at, &recording.id)],
             set_aside: &[],
-            seen_at: now,
-            touch_before: now,
+            seen_at: touch_before,
+            touch_before,
         };
         catalog.upsert_page(&recording.workspace, page).await.unwrap();
     };
@@ -138,7 +138,7 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
             reason: "reset".to_owned(),
             attempts,
             spent: false,
-            not_before: now.before(Duration::from_hours(1)),
+            not_before: touch_before.before(Duration::from_hours(1)),
         };
         catalog.settle(&[(claim, end)]).await.unwrap();
     }
@@ -157,7 +157,7 @@ async fn archive(catalog: &Catalog, dir: &Path, number: u8, case: &Case) {
         sha256: Sha256Digest(Sha256::digest(&case.body).into()),
         content_type: case.content_type.clone(),
         etag: case.etag.clone(),
-        archived_at: now,
+        archived_at: touch_before,
         remark: case.remark.clone(),
         earlier: None,
     };

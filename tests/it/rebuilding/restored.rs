@@ -203,3 +203,25 @@ async fn a_daemon_that_reconciles_can_be_stopped() {
     assert_eq!(end_within(&mut daemon, Duration::from_secs(30)).await.code, Some(0));
     assert_eq!(count(&rows(&archive).await, "archived"), 2);
 }
+
+#[tokio::test]
+async fn what_backup_made_is_put_back_and_made_level() {
+    let (bird, workspace, archive, _) = one_archived("first").await;
+    let kept = archive.root().join("kept.sqlite");
+    archive.run(&["backup", kept.to_str().unwrap()]).await.expect_code(0);
+    let later = workspace.add_many(3, "2026-03-02T10:00:00Z", Duration::from_mins(1));
+    archive.run(&["--once"]).await.expect_code(0);
+    let before = dump(&archive.catalog_path()).await;
+    for id in later {
+        workspace.remove(id);
+    }
+    lose_catalog(&archive);
+    fs::copy(&kept, archive.catalog_path()).unwrap();
+    bird.forget_requests();
+    let finished = archive.run(&["--once"]).await.expect_code(0);
+    assert!(finished.stderr.contains("adopted=3"), "{}", finished.stderr);
+    assert_eq!(bird.media_requests(), 0);
+    assert_eq!(dump(&archive.catalog_path()).await, before);
+    let verified = archive.run(&["verify", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!((&verified["checked"], &verified["unknown_files"]), (&json!(4), &json!([])));
+}
