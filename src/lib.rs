@@ -17,6 +17,7 @@ pub mod api;
 pub mod fetcher;
 pub mod lister;
 pub mod sweep;
+pub mod verify;
 
 pub mod queue;
 pub mod scheduler;

@@ -1,4 +1,4 @@
-//! The life of the process: signals, the soft and the hard stop, what systemd is told.
+//! The life of the process: signals, the soft and the hard stop, what systemd is told, what it leaves when it dies.
 //!
 //! Soft: begin nothing new. Hard: leave. The first SIGTERM or SIGINT, or a part that ended unasked, is soft; a second
 //! signal, or the end of the grace, is hard. Must not know: what is stopped.
@@ -12,6 +12,9 @@ use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use rustix::process::DumpableBehavior;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -23,6 +26,21 @@ use tokio_util::sync::CancellationToken;
 pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
+}
+
+/// Sees to it that this process leaves no image of its memory behind, which holds keys, links and calls: no core is
+/// written, by a crash or at another process's wish, and no other process of this user may read the memory.
+///
+/// # Errors
+/// The system refuses one of the two; the other is still in force.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let limited = rustix::process::setrlimit(Resource::Core, none);
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(limited?)
 }
 
 /// The handlers of signals could not be set.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::explain::chain;
@@ -19,6 +20,7 @@ use crate::lister::Trouble;
 use crate::lister::Walk;
 use crate::sweep::Sweep;
 use crate::sweep::SweepReport;
+use crate::verify::Scrub;
 
 /// The least time between requests to a workspace whose credential is refused.
 const DENIED_REST: Duration = Duration::from_secs(60);
@@ -63,14 +65,23 @@ impl PassError {
 pub struct Scheduler {
     lister: Arc<Lister>,
     sweep: Sweep,
+    scrub: Option<Scrub>,
     options: SchedulerOptions,
+    /// Rung when a walk brought metadata that sidecars may lack.
+    changed: Notify,
 }
 
 impl Scheduler {
     /// A scheduler over the lister's workspaces.
     #[must_use]
-    pub const fn new(lister: Arc<Lister>, sweep: Sweep, options: SchedulerOptions) -> Self {
-        Self { lister, sweep, options }
+    pub fn new(lister: Arc<Lister>, sweep: Sweep, scrub: Option<Scrub>, options: SchedulerOptions) -> Self {
+        Self {
+            lister,
+            sweep,
+            scrub,
+            options,
+            changed: Notify::new(),
+        }
     }
 
     /// Heals what a crash left. To be called before anything else runs.
@@ -79,6 +90,14 @@ impl Scheduler {
     /// The catalog cannot be written.
     pub async fn sweep(&self) -> Result<SweepReport, PassError> {
         self.sweep.run().await.map_err(PassError::new)
+    }
+
+    /// Brings sidecars level with the catalog; see [`Sweep::refresh_sidecars`].
+    ///
+    /// # Errors
+    /// The catalog cannot be read or written.
+    pub async fn refresh_sidecars(&self, stop: &CancellationToken) -> Result<u64, PassError> {
+        self.sweep.refresh_sidecars(stop).await.map_err(PassError::new)
     }
 
     /// One pass over one workspace: a full walk where one is due, a poll otherwise.
@@ -111,7 +130,12 @@ impl Scheduler {
     /// Passes over every workspace, again and again until `soft`.
     pub async fn run(&self, soft: &CancellationToken) {
         let loops = self.lister.workspaces().map(|name| self.keep_walking(name, soft));
-        tokio::join!(join_all(loops), self.keep_sweeping(soft));
+        tokio::join!(
+            join_all(loops),
+            self.keep_sweeping(soft),
+            self.keep_refreshing(soft),
+            self.keep_scrubbing(soft)
+        );
     }
 
     async fn keep_walking(&self, workspace: &WorkspaceName, soft: &CancellationToken) {
@@ -119,6 +143,9 @@ impl Scheduler {
         while !soft.is_cancelled() {
             let pass = self.pass(workspace, soft).await;
             health.note(&pass);
+            if matches!(&pass.result, Ok(walk) if walk.report.changes.changed > 0) {
+                self.changed.notify_one();
+            }
             let rest = jittered(self.rest_after(&pass));
             tokio::select! {
                 () = soft.cancelled() => {}
@@ -150,6 +177,55 @@ impl Scheduler {
             }
             if let Err(error) = self.sweep().await {
                 tracing::debug!(error = %error, "the catalog could not be swept");
+            }
+        }
+    }
+}
+
+impl Scheduler {
+    /// Re-reads a part of the archive when it is time.
+    async fn keep_scrubbing(&self, soft: &CancellationToken) {
+        let Some(scrub) = &self.scrub else {
+            return;
+        };
+        while !soft.is_cancelled() {
+            match scrub.run_if_due(soft).await {
+                Ok(Some(report)) if !report.stopped => {
+                    let (progress, unknown) = (report.progress, report.unknown_files.map_or(0, |files| files.len()));
+                    tracing::info!(
+                        checked = progress.checked,
+                        bytes = progress.bytes,
+                        unsound = progress.unsound,
+                        unknown_files = unknown,
+                        "re-read a part of the archive"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the archive could not be re-read; tried again later");
+                }
+            }
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Sidecars follow the catalog: at the start, after each walk that changed something, and now and then, for bodies
+    /// that were adopted since.
+    async fn keep_refreshing(&self, soft: &CancellationToken) {
+        while !soft.is_cancelled() {
+            match self.refresh_sidecars(soft).await {
+                Ok(0) => {}
+                Ok(sidecars) => tracing::debug!(sidecars, "sidecars brought up to date"),
+                Err(error) => tracing::debug!(error = %error, "sidecars could not be brought up to date"),
+            }
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             }
         }
     }

@@ -1,11 +1,14 @@
-//! Logs: where they go, how they look, and the last look at each line before it leaves.
+//! Logs and panics: where they go, how they look, and the last look at each line before it leaves.
 //!
-//! Every line passes one writer that blanks signed links and the secrets it was told of, and keeps a line one line.
-//! Must not know: what is logged.
+//! Every line passes one writer that blanks signed links and the secrets it was told of, keeps a line one line, and
+//! lets nothing out that a terminal would obey. Must not know: what is logged.
 
+use std::backtrace::Backtrace;
+use std::backtrace::BacktraceStatus;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
@@ -18,6 +21,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::domain::redact::BLANK;
 use crate::domain::redact::blank_signed_links;
+use crate::domain::redact::escape_in_json;
+use crate::domain::redact::one_line;
+use crate::domain::redact::printable_lines;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -39,6 +45,9 @@ static BARS: OnceLock<MultiProgress> = OnceLock::new();
 /// Secrets shorter than this are not searched for: blanking them would garble every line and hide little.
 const SHORTEST_SECRET: usize = 6;
 
+/// How much of a panic's text is told, in characters.
+const LONGEST_PANIC: usize = 2000;
+
 /// Sends logs to stderr from now on. A level alone means ours, with the warnings of libraries.
 ///
 /// # Errors
@@ -53,7 +62,7 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), InvalidLevel> {
     let filter = EnvFilter::try_new(directives).map_err(|_| InvalidLevel(level.to_owned()))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Edge)
+        .with_writer(Edge(format))
         .with_ansi(false);
     match format {
         LogFormat::Text => subscriber.with_target(false).init(),
@@ -62,11 +71,36 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), InvalidLevel> {
     Ok(())
 }
 
-/// Never lets `secret` out in a log line from now on.
+/// Never lets `secret` out in a log line from now on, as it is or as JSON and Rust's `Debug` write it.
 pub fn hide(secret: SecretString) {
-    if secret.expose_secret().len() >= SHORTEST_SECRET {
-        SECRETS.write().unwrap_or_else(PoisonError::into_inner).push(secret);
+    let text = secret.expose_secret();
+    if text.len() < SHORTEST_SECRET {
+        return;
     }
+    let quoted = text.contains(['"', '\\']).then(|| {
+        let quoted = SecretString::from(text.replace('\\', "\\\\"));
+        SecretString::from(quoted.expose_secret().replace('"', "\\\""))
+    });
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    secrets.extend(quoted);
+    secrets.push(secret);
+}
+
+/// Tells of panics through the same last look as of everything else, from now on. A panic's text may hold anything.
+pub fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let at = panic
+            .location()
+            .map_or_else(|| "a place unknown".to_owned(), ToString::to_string);
+        let what = panic.payload_as_str().unwrap_or("(no text)");
+        let trace = Backtrace::capture();
+        let mut text = clean(&format!("birdkeep: panicked at {at}: {what}"));
+        text = one_line(&text, LONGEST_PANIC);
+        if trace.status() == BacktraceStatus::Captured {
+            text = format!("{text}\n{}", printable_lines(&clean(&trace.to_string())));
+        }
+        leave(&text);
+    }));
 }
 
 /// Where progress bars are drawn: stderr, without disturbing log lines; `None` where stderr is no terminal.
@@ -87,22 +121,22 @@ pub fn clean(text: &str) -> String {
     text
 }
 
-struct Edge;
+struct Edge(LogFormat);
 
 impl<'a> MakeWriter<'a> for Edge {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line(Vec::new())
+        Line(self.0, Vec::new())
     }
 }
 
 /// One log line on its way out.
-struct Line(Vec<u8>);
+struct Line(LogFormat, Vec<u8>);
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
+        self.1.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -113,22 +147,27 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let text = String::from_utf8_lossy(&self.0);
-        let mut line: String = clean(text.trim_end_matches('\n'))
-            .chars()
-            .flat_map(|c| {
-                let escaped = c.is_control().then(|| c.escape_default());
-                let plain = (!c.is_control()).then_some(c);
-                escaped.into_iter().flatten().chain(plain)
-            })
-            .collect();
-        line.push('\n');
-        // A log that cannot be written, as when stderr is closed, must not take the daemon with it.
-        let write = || drop(io::stderr().write_all(line.as_bytes()));
-        match BARS.get() {
-            Some(bars) => bars.suspend(write),
-            None => write(),
-        }
+        leave(&last_look(self.0, &self.1));
+    }
+}
+
+/// A line as it may leave: clean, one line, and in JSON still JSON.
+fn last_look(format: LogFormat, line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = clean(text.trim_end_matches('\n'));
+    match format {
+        LogFormat::Text => one_line(&text, usize::MAX),
+        LogFormat::Json => escape_in_json(&text).into_owned(),
+    }
+}
+
+/// Writes to stderr, beside the progress bars.
+fn leave(text: &str) {
+    // A log that cannot be written, as when stderr is closed, must not take the daemon with it.
+    let write = || drop(io::stderr().write_all(format!("{text}\n").as_bytes()));
+    match BARS.get() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
     }
 }
 
@@ -141,6 +180,25 @@ mod tests {
         hide("hunter2-hunter2".into());
         let text = clean("key hunter2-hunter2 in ?X-Amz-Signature=abcdef&x=1");
         assert_eq!(text, "key *** in ?X-Amz-Signature=***&x=1");
+        hide("quo\"te\\d-secret".into());
+        for told in [String::from("quo\"te\\d-secret"), format!("{:?}", "quo\"te\\d-secret")] {
+            assert!(!clean(&told).contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_json_stays_json_whatever_a_library_logs() {
+        let hostile = "a\u{1b}[2J\nERROR forged \u{202e}\u{9b}31m\u{2028}\u{7f} X-Amz-Signature=abcdef&x=1";
+        let text = last_look(LogFormat::Text, format!("INFO {hostile}\n").as_bytes());
+        assert_eq!(
+            text,
+            "INFO a\\u{1b}[2J\\nERROR forged \\u{202e}\\u{9b}31m\\u{2028}\\u{7f} X-Amz-Signature=***&x=1"
+        );
+        let json = serde_json::json!({ "message": hostile }).to_string();
+        let line = last_look(LogFormat::Json, format!("{json}\n").as_bytes());
+        assert!(line.chars().all(|c| (' '..='~').contains(&c)), "{line}");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["message"], hostile.replace("abcdef", "***"));
     }
 
     #[test]

@@ -37,7 +37,9 @@ use crate::domain::redact::one_line;
 use crate::http::client::ClientError;
 use crate::http::client::api_client;
 use crate::http::redact::explain;
+use crate::http::resolve::by_the_system;
 use crate::http::retry;
+use crate::http::roots::ExtraRoots;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct ApiOptions {
     pub timeout: Duration,
     /// The longest reply that is read, in bytes.
     pub max_page_bytes: u64,
+    /// Authorities that are trusted besides the system's.
+    pub roots: ExtraRoots,
 }
 
 /// How a credential is presented.
@@ -98,7 +102,7 @@ impl Api {
     /// TLS cannot be set up.
     pub fn new(options: ApiOptions, local_clock: SharedClock) -> Result<Arc<Self>, ClientError> {
         Ok(Arc::new(Self {
-            http: api_client(&options.base_url)?,
+            http: api_client(&options.base_url, &options.roots, by_the_system())?,
             clock: UpstreamClock::new(local_clock),
             tickets: TicketBook::default(),
             options,

@@ -22,6 +22,7 @@ use crate::config;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::reach::Reach;
 use crate::fetcher::Fetcher;
 use crate::fetcher::FetcherOptions;
 use crate::lister::Lister;
@@ -33,6 +34,8 @@ use crate::scheduler::SchedulerOptions;
 use crate::store::Store;
 use crate::store::StoreOptions;
 use crate::sweep::Sweep;
+use crate::verify::Scrub;
+use crate::verify::ScrubOptions;
 
 /// The house, built and swept, not yet running. Holds the archive's lock.
 pub struct App {
@@ -50,19 +53,15 @@ impl App {
     /// # Errors
     /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
     pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
-        let mut options = store_options(config, &clock);
-        if let (None, Some(catalog)) = (&options.expected_id, &config.catalog.path) {
-            // A catalog that lies elsewhere knows its archive: the place may be one whose volume is not mounted.
-            options.expected_id = Catalog::archive_of(catalog).await?;
-        }
-        let store = tokio::task::spawn_blocking(move || Store::open(&options))
-            .await
-            .context("opening the archive")??;
+        let store = open_store(config, &clock).await?;
         if store.cleared_staging() > 0 {
             tracing::info!(
                 files = store.cleared_staging(),
                 "removed unfinished files of an earlier run"
             );
+        }
+        for remark in store.remarks() {
+            tracing::warn!("{remark}");
         }
         let catalog = open_catalog(config, &store, &clock).await?;
         let names: Vec<WorkspaceName> = config
@@ -94,7 +93,8 @@ impl App {
         );
         let scheduler = Scheduler::new(
             Arc::new(lister),
-            Sweep::new(catalog.clone(), clock),
+            Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock)),
+            scrub(config, &catalog, &store, clock)?,
             SchedulerOptions {
                 interval: config.sync.interval,
                 full_walk_interval: config.sync.full_walk_interval,
@@ -132,7 +132,18 @@ impl App {
     }
 }
 
-async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> anyhow::Result<Catalog> {
+/// Opens the archive as its only writer.
+pub(super) async fn open_store(config: &Config, clock: &SharedClock) -> anyhow::Result<Store> {
+    let mut options = store_options(config, clock);
+    if let (None, Some(catalog)) = (&options.expected_id, &config.catalog.path) {
+        // A catalog that lies elsewhere knows its archive: the place may be one whose volume is not mounted.
+        options.expected_id = Catalog::archive_of(catalog).await?;
+    }
+    let opened = tokio::task::spawn_blocking(move || Store::open(&options));
+    Ok(opened.await.context("opening the archive")??)
+}
+
+pub(super) async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> anyhow::Result<Catalog> {
     let store_for_look = store.clone();
     let recordings_exist = tokio::task::spawn_blocking(move || store_for_look.has_recordings())
         .await
@@ -156,6 +167,17 @@ async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> an
     Ok(catalog)
 }
 
+fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) -> anyhow::Result<Option<Scrub>> {
+    let Some(parts) = config.verify.parts else {
+        return Ok(None);
+    };
+    let options = ScrubOptions {
+        parts,
+        bytes_per_second: config.verify.bytes_per_second,
+    };
+    Ok(Some(Scrub::new(catalog.clone(), store.reader()?, clock, options)))
+}
+
 fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {
     StoreOptions {
         dir: config.archive.dir.clone(),
@@ -173,6 +195,7 @@ pub(super) fn api_options(config: &Config) -> ApiOptions {
         requests_per_second: NonZeroU32::new(config.api.requests_per_second).unwrap_or(NonZeroU32::MIN),
         timeout: config.api.timeout,
         max_page_bytes: config.api.max_page_bytes,
+        roots: config.tls.extra_roots.clone(),
     }
 }
 
@@ -196,7 +219,12 @@ pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<Wor
 
 pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
     FetcherOptions {
-        allowed_hosts: config.download.allowed_hosts.clone(),
+        reach: Arc::new(Reach {
+            allowed_hosts: config.download.allowed_hosts.clone(),
+            private_hosts: config.download.private_hosts.clone(),
+            proxy_hosts: config.proxy_hosts.clone(),
+        }),
+        roots: config.tls.extra_roots.clone(),
         expiry_margin: config.download.expiry_margin,
         stall_timeout: config.download.stall_timeout,
         total_timeout: config.download.total_timeout,

@@ -5,6 +5,7 @@
 mod build;
 mod dry_run;
 mod preflight;
+mod verify;
 mod view;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub use dry_run::dry_run;
 pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
+pub use verify::verify;
+pub use verify::verify_and_repair;
 pub use view::ArchiveView;
 
 use crate::catalog::WorkspaceSummary;
@@ -135,6 +138,10 @@ impl App {
                 return Err(error);
             }
         };
+        // Only a saving of work for the next run: where it fails now, it is done then.
+        if let Err(error) = self.scheduler.refresh_sidecars(life.soft()).await {
+            tracing::debug!(error = %error, "sidecars could not be brought up to date");
+        }
         let mut workspaces = self
             .reader
             .workspaces()

@@ -145,7 +145,8 @@ async fn archive(config: &Config, tell: &mut impl FnMut(Finding)) {
     let probe = dir.clone();
     let probed = tokio::task::spawn_blocking(move || Store::try_place(&probe)).await;
     tell(match probed {
-        Ok(Ok(())) => Finding::ok("archive", format!("{shown}: write, sync, rename and remove work")),
+        Ok(Ok(Some(remark))) => Finding::warn("archive", format!("{shown}: usable; {remark}"), ""),
+        Ok(Ok(None)) => Finding::ok("archive", format!("{shown}: write, sync, rename and remove work")),
         Ok(Err(error)) => Finding::fail("archive", chain(&error), "give this user the directory, mode 0700"),
         Err(error) => Finding::fail("archive", error.to_string(), ""),
     });

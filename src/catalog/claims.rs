@@ -17,11 +17,13 @@ use super::open::commit;
 use super::rows::Columns;
 use super::rows::ids_parameter;
 use super::rows::rows_parameter;
+use super::rows::workspace_id;
 use super::rows::workspace_name;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::recording::History;
 use crate::domain::state::Event;
 use crate::domain::state::State;
 use crate::domain::state::after;
@@ -34,17 +36,16 @@ const OPERATION: &str = "claim recordings";
 pub struct Claim {
     /// What was claimed.
     pub recording: RecordingRef,
-    /// `createdAt` as first seen: the file's name is made of it.
-    pub created_at: Timestamp,
     /// Upstream's `format`, verbatim.
     pub format: String,
     /// Length upstream states, in whole seconds.
     pub duration_seconds: Option<i64>,
     /// The object as received, without links.
     pub metadata: String,
-    /// Attempts that counted before this one.
-    pub attempts: u32,
+    /// What is known besides. Without versions: those of a body archived before stay in the catalog.
+    pub history: History,
     pub(super) seq: i64,
+    pub(super) revision: i64,
     pub(super) run_id: i64,
 }
 
@@ -53,7 +54,7 @@ impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim")
             .field("recording", &self.recording)
-            .field("attempts", &self.attempts)
+            .field("attempts", &self.history.attempts)
             .finish_non_exhaustive()
     }
 }
@@ -217,7 +218,8 @@ impl Catalog {
             SELECT r.seq AS "seq!: i64", r.state AS "state!: String", w.workspace AS "workspace!: i64",
                 w.name AS "name!: String", r.id AS "id!: Vec<u8>", r.created_at AS "created_at!: i64",
                 r.format AS "format!: String", r.duration_seconds AS "duration_seconds?: i64",
-                r.metadata AS "metadata!: String", r.attempts AS "attempts!: i64"
+                r.metadata AS "metadata!: String", r.attempts AS "attempts!: i64", w.id AS "workspace_id!: String",
+                r.first_seen_at AS "first_seen_at!: i64", r.revision AS "revision!: i64"
             FROM json_each(?1) AS chosen
             CROSS JOIN recordings AS r ON r.seq = chosen.value
             CROSS JOIN workspaces AS w ON w.workspace = r.workspace"#,
@@ -234,12 +236,18 @@ impl Catalog {
                         workspace: workspace_name(row.workspace, &row.name)?,
                         id: columns.id("id", &row.id)?,
                     },
-                    created_at: columns.time("created_at", row.created_at)?,
+                    history: History {
+                        workspace_id: workspace_id(row.workspace, &row.workspace_id)?,
+                        created_at: columns.time("created_at", row.created_at)?,
+                        first_seen_at: columns.time("first_seen_at", row.first_seen_at)?,
+                        attempts: columns.attempts(row.attempts)?,
+                        versions: Vec::new(),
+                    },
                     format: row.format,
                     duration_seconds: row.duration_seconds,
                     metadata: row.metadata,
-                    attempts: columns.attempts(row.attempts)?,
                     seq: row.seq,
+                    revision: row.revision,
                     run_id: self.run_id,
                 };
                 Ok((columns.state("state", &row.state)?, claim))

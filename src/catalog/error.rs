@@ -62,8 +62,10 @@ pub enum Refusal {
     /// A database, but of another program.
     #[error("it is another program's database; move it aside and run `birdkeep rebuild`")]
     OtherProgram,
-    /// A directory, a symbolic link or the like.
-    #[error("it is not a regular file; move it aside and run `birdkeep rebuild`")]
+    /// A directory, a symbolic link or the like, or a file with a second name.
+    #[error(
+        "it is not a regular file with one name (a link, a pipe or a device?); it was not followed. Move it aside, and if the catalog is gone with it, run `birdkeep rebuild`"
+    )]
     NotRegularFile,
     /// The place cannot do what write-ahead logging needs.
     #[error("SQLite runs it in journal mode {mode} instead of wal; use a local file system, not a network share")]

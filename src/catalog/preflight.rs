@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -79,9 +80,15 @@ pub(super) async fn examine(path: &Path, thorough: bool) -> Result<Found, Catalo
                 source,
             });
         }
-        Ok(file) if !file.is_file() => return Err(refused(path, Refusal::NotRegularFile)),
+        Ok(file) if is_planted(&file) => return Err(refused(path, Refusal::NotRegularFile)),
         Ok(file) => file.len(),
     };
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let companion = beside(path, suffix);
+        if fs::symlink_metadata(&companion).is_ok_and(|file| is_planted(&file)) {
+            return Err(refused(&companion, Refusal::NotRegularFile));
+        }
+    }
     if size_bytes == 0 {
         return Ok(Found::Empty);
     }
@@ -189,6 +196,11 @@ async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result
         },
         None => Inspected::Empty,
     })
+}
+
+/// Whether it is something that SQLite never makes: no regular file, or one with a second name elsewhere.
+fn is_planted(file: &fs::Metadata) -> bool {
+    !file.is_file() || file.nlink() > 1
 }
 
 /// Whether a write-ahead log with content lies beside the catalog.

@@ -5,8 +5,11 @@
 use super::error::CatalogError;
 use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
+use crate::domain::finding::FindingKind;
 use crate::domain::ids::RecordingId;
+use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::key::StoreKey;
 use crate::domain::state::State;
 
 /// The error for a row that holds what is never written.
@@ -58,11 +61,19 @@ impl Columns {
         text.parse().map_err(|_| self.damaged(column))
     }
 
+    pub(super) fn finding(self, column: &'static str, text: &str) -> Result<FindingKind, CatalogError> {
+        text.parse().map_err(|_| self.damaged(column))
+    }
+
     pub(super) fn id(self, column: &'static str, bytes: &[u8]) -> Result<RecordingId, CatalogError> {
         bytes
             .try_into()
             .map(RecordingId::from_bytes)
             .map_err(|_| self.damaged(column))
+    }
+
+    pub(super) fn key(self, column: &'static str, path: &str) -> Result<StoreKey, CatalogError> {
+        path.parse().map_err(|_| self.damaged(column))
     }
 
     pub(super) fn sha256(self, column: &'static str, bytes: &[u8]) -> Result<Sha256Digest, CatalogError> {
@@ -73,6 +84,11 @@ impl Columns {
 /// A workspace's name, from the table that `row` is a row of.
 pub(super) fn workspace_name(row: i64, text: &str) -> Result<WorkspaceName, CatalogError> {
     text.parse().map_err(|_| damaged("workspaces", "name", row))
+}
+
+/// Upstream's id of a workspace, from the table that `row` is a row of.
+pub(super) fn workspace_id(row: i64, text: &str) -> Result<WorkspaceId, CatalogError> {
+    text.parse().map_err(|_| damaged("workspaces", "id", row))
 }
 
 /// A time before which a recording is left alone, as a column. Zero, which is at once, stands for all before 1970.

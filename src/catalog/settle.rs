@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::claims::Claim;
 use super::error::CatalogError;
+use super::history;
 use super::open::Catalog;
 use super::open::commit;
 use super::rows::Columns;
@@ -22,7 +23,7 @@ use crate::domain::state::Event;
 use crate::domain::state::State;
 use crate::domain::state::after;
 
-const OPERATION: &str = "settle claims";
+pub(super) const OPERATION: &str = "settle claims";
 
 /// How a claim ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl Catalog {
         }
         let seqs = rows_parameter(&ends.iter().map(|(claim, _)| claim.seq).collect::<Vec<_>>());
         let (mut completed, mut unfinished) = (Vec::new(), Vec::new());
+        let now = self.clock.now().as_microseconds();
         let mut tx = self.begin(OPERATION).await?;
         let mut all_held = held(&mut tx, &seqs, self.run_id).await?;
         for (claim, end) in ends {
@@ -91,6 +93,14 @@ impl Catalog {
             }
         }
         complete(&mut tx, &completed).await?;
+        for (claim, end) in ends {
+            if let ClaimEnd::Completed(StoredObject {
+                earlier: Some(earlier), ..
+            }) = end
+            {
+                history::import(&mut tx, claim.seq, earlier, now).await?;
+            }
+        }
         end_unfinished(&mut tx, &unfinished, OPERATION).await?;
         commit(tx, OPERATION).await
     }
@@ -161,6 +171,8 @@ struct CompletedRow<'a> {
     etag: Option<&'a str>,
     archived_at: i64,
     remark: Option<&'a str>,
+    /// What the sidecar holds; `None` where it was there before, so that it is written again.
+    revision: Option<i64>,
 }
 
 impl<'a> CompletedRow<'a> {
@@ -176,6 +188,7 @@ impl<'a> CompletedRow<'a> {
             etag: object.etag.as_deref(),
             archived_at: object.archived_at.as_microseconds(),
             remark: object.remark.as_deref(),
+            revision: object.earlier.is_none().then_some(claim.revision),
         }
     }
 }
@@ -192,7 +205,10 @@ async fn complete(connection: &mut SqliteConnection, rows: &[CompletedRow<'_>]) 
             path = ended.value ->> 'path', size_bytes = ended.value ->> 'size_bytes',
             sha256 = unhex(ended.value ->> 'sha256'), content_type = ended.value ->> 'content_type',
             etag = ended.value ->> 'etag', archived_at = ended.value ->> 'archived_at',
-            remark = ended.value ->> 'remark'
+            remark = ended.value ->> 'remark', verified_at = NULL,
+            sidecar_revision = CASE
+                WHEN NOT EXISTS (SELECT 1 FROM metadata_versions AS v WHERE v.seq = recordings.seq)
+                THEN ended.value ->> 'revision' END
         FROM json_each(?1) AS ended
         WHERE recordings.seq = ended.value ->> 'seq' AND recordings.state = 'claimed'
             AND recordings.claimed_by = ended.value ->> 'claimed_by'",

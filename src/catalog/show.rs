@@ -10,7 +10,9 @@ use super::list::RecordingRow;
 use super::read::CatalogReader;
 use super::rows::Columns;
 use crate::domain::clock::Timestamp;
+use crate::domain::finding::Finding;
 use crate::domain::ids::RecordingId;
+use crate::domain::recording::MetadataVersion;
 
 const OPERATION: &str = "show a recording";
 
@@ -35,17 +37,12 @@ pub struct RecordingDetail {
     pub etag: Option<String>,
     /// Something an operator may want to look at.
     pub remark: Option<String>,
+    /// When its body was last re-read.
+    pub verified_at: Option<Timestamp>,
+    /// What re-reading found wrong, where it was not found good since.
+    pub finding: Option<Finding>,
     /// Metadata as it was before upstream changed it after archiving, oldest first.
     pub metadata_versions: Vec<MetadataVersion>,
-}
-
-/// Metadata that upstream changed after archiving.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetadataVersion {
-    /// When the change was seen.
-    pub superseded_at: Timestamp,
-    /// The object as it was until then.
-    pub metadata: String,
 }
 
 impl CatalogReader {
@@ -78,8 +75,10 @@ async fn details_of(connection: &mut SqliteConnection, id: &RecordingId) -> Resu
             r.last_seen_at AS "last_seen_at!: i64", r.attempts AS "attempts!: i64", r.not_before AS "not_before!: i64",
             r.last_error AS "last_error?: String", r.path AS "path?: String", r.size_bytes AS "size_bytes?: i64",
             r.sha256 AS "sha256?: Vec<u8>", r.content_type AS "content_type?: String", r.etag AS "etag?: String",
-            r.archived_at AS "archived_at?: i64", r.remark AS "remark?: String"
+            r.archived_at AS "archived_at?: i64", r.remark AS "remark?: String", r.verified_at AS "verified_at?: i64",
+            f.kind AS "finding?: String", f.detail AS "detail?: String"
         FROM workspaces AS w CROSS JOIN recordings AS r ON r.workspace = w.workspace AND r.id = ?1
+        LEFT JOIN findings AS f ON f.seq = r.seq
         ORDER BY w.name"#,
         id
     )
@@ -118,16 +117,24 @@ async fn details_of(connection: &mut SqliteConnection, id: &RecordingId) -> Resu
                 content_type: row.content_type,
                 etag: row.etag,
                 remark: row.remark,
+                verified_at: columns.optional_time("verified_at", row.verified_at)?,
+                finding: match (row.finding, row.detail) {
+                    (Some(kind), Some(detail)) => Some(Finding::new(columns.finding("kind", &kind)?, detail)),
+                    _ => None,
+                },
                 metadata_versions: Vec::new(),
             })
         })
         .collect()
 }
 
-async fn versions_of(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<MetadataVersion>, CatalogError> {
+pub(super) async fn versions_of(
+    connection: &mut SqliteConnection,
+    seq: i64,
+) -> Result<Vec<MetadataVersion>, CatalogError> {
     let rows = sqlx::query!(
         "-- catalog.metadata_versions
-        SELECT version, superseded_at, metadata FROM metadata_versions WHERE seq = ?1 ORDER BY version",
+        SELECT version, superseded_at, metadata FROM metadata_versions WHERE seq = ?1 ORDER BY superseded_at, version",
         seq
     )
     .fetch_all(connection)

@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use super::error::CatalogError;
 use super::read::CatalogReader;
 use super::rows::Columns;
+use super::rows::workspace_id;
 use super::rows::workspace_name;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::WorkspaceId;
@@ -150,7 +151,7 @@ impl Row {
         };
         Ok(WorkspaceSummary {
             name: workspace_name(self.workspace, &self.name)?,
-            id: self.id.parse().map_err(|_| columns.damaged("id"))?,
+            id: workspace_id(self.workspace, &self.id)?,
             counts,
             set_aside: columns.count("set_aside", self.set_aside)?,
             bytes,

@@ -297,7 +297,8 @@ async fn update(
         "-- catalog.update_recording
         UPDATE recordings
         SET state = ?2, status = ?3, direction = ?4, caller = ?5, callee = ?6, caller_digits = ?7, callee_digits = ?8,
-            duration_seconds = ?9, format = ?10, metadata = ?11, last_seen_at = ?12
+            duration_seconds = ?9, format = ?10, revision = revision + (metadata IS NOT ?11), metadata = ?11,
+            last_seen_at = ?12
         WHERE seq = ?1",
         known.seq,
         state,

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::error::CatalogError;
 use super::open::Catalog;
 use super::open::commit;
-use super::rows::damaged;
+use super::rows::workspace_id;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 
@@ -42,7 +42,7 @@ impl Catalog {
             .await
             .map_err(CatalogError::sql(OPERATION))?;
             if row.id != given_text {
-                let known = row.id.parse().map_err(|_| damaged("workspaces", "id", row.workspace))?;
+                let known = workspace_id(row.workspace, &row.id)?;
                 return Err(CatalogError::WorkspaceIdChanged {
                     name: name.clone(),
                     known,

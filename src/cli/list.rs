@@ -249,7 +249,8 @@ fn csv_cell(value: &serde_json::Value) -> String {
     let number = text
         .strip_prefix('+')
         .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let formula = text.starts_with(['=', '+', '-', '@', '\t']) && !number;
+    // The wide ones too: some spreadsheets take them for the narrow ones.
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '＝', '＋', '－', '＠']) && !number;
     let text = if formula { format!("'{text}") } else { text };
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -271,6 +272,9 @@ mod tests {
         assert_eq!(cell("+31970044"), "+31970044");
         assert_eq!(cell("+1+cmd|x"), "'+1+cmd|x");
         assert_eq!(cell("a\nb"), "a\\nb");
+        assert_eq!(cell("＝1"), "'＝1");
+        assert_eq!(cell("@SUM(1)"), "'@SUM(1)");
+        assert_eq!(cell("\t=1"), "\\t=1");
         assert_eq!(csv_cell(&serde_json::Value::Null), "");
     }
 

@@ -11,6 +11,7 @@ mod progress;
 mod retry;
 mod show;
 mod status;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ use crate::domain::clock::SystemClock;
 use crate::domain::ids::InvalidId;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
+use crate::lifecycle;
 use crate::telemetry;
 use crate::telemetry::LogFormat;
 
@@ -54,7 +56,7 @@ struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all well; 1 the work could not be done; 3 finished, but some recordings or \
-workspaces failed; 64 usage; 78 configuration.";
+workspaces failed, or damage was found; 64 usage; 78 configuration.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -98,6 +100,8 @@ enum Command {
     },
     /// Make recordings due again that were given up or gone; end the wait of those that failed
     Retry(retry::RetryArgs),
+    /// Re-read the archive and tell what is not as it was archived: missing, damaged, unreadable, unknown
+    Verify(verify::VerifyArgs),
 }
 
 /// How a report is printed.
@@ -138,6 +142,8 @@ pub fn run() -> ExitCode {
 }
 
 fn run_outcome() -> Outcome {
+    telemetry::watch_panics();
+    let dumps_forbidden = lifecycle::forbid_core_dumps();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -157,6 +163,9 @@ fn run_outcome() -> Outcome {
     if let Err(error) = telemetry::init(&line.global.log_level, line.global.log_format) {
         output::complain(&error.to_string());
         return Outcome::Usage;
+    }
+    if let Err(error) = dumps_forbidden {
+        tracing::warn!(%error, "a crash may leave an image of the memory behind: core dumps could not be forbidden");
     }
     // Commands that only read the archive must work for people who cannot read the keys.
     let needs_keys = matches!(line.command, None | Some(Command::Check));
@@ -204,6 +213,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
+        Some(Command::Verify(args)) => verify::run(config, clock, selected, args).await,
         Some(Command::Retry(args)) => retry::run(config, &selected, args).await,
     };
     result.unwrap_or_else(|error| {

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::catalog::WorkspaceSummary;
 use crate::domain::clock::Timestamp;
+use crate::domain::redact::escape_in_json;
 use crate::domain::redact::one_line;
+use crate::domain::redact::printable_lines;
 use crate::domain::state::State;
 use crate::telemetry;
 
@@ -18,14 +20,22 @@ const LONGEST_CELL: usize = 100;
 
 /// Says on stderr what is wrong.
 pub(super) fn complain(text: &str) {
-    drop(writeln!(io::stderr(), "birdkeep: {}", telemetry::clean(text)));
+    drop(writeln!(
+        io::stderr(),
+        "birdkeep: {}",
+        printable_lines(&telemetry::clean(text))
+    ));
 }
 
-/// Prints a line to stdout.
+/// Prints a line to stdout. What a terminal would obey is escaped, whatever else was done to the text before.
 ///
 /// # Errors
 /// Stdout cannot be written, other than because nobody reads it any more.
 pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    print(&one_line(text, usize::MAX))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -37,7 +47,7 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
 /// # Errors
 /// As [`line()`].
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string(value)?)
+    print(&escape_in_json(&serde_json::to_string(value)?))
 }
 
 /// A table: columns as wide as their widest cell, numbers to the right.

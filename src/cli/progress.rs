@@ -12,6 +12,7 @@ use crate::catalog::CatalogReader;
 use crate::domain::report::DrainReport;
 use crate::domain::state::State;
 use crate::telemetry;
+use crate::verify::VerifyProgress;
 
 /// How often the bar asks how much is left.
 const REDRAW: Duration = Duration::from_millis(250);
@@ -40,6 +41,26 @@ pub(super) async fn draw(reader: CatalogReader, progress: watch::Receiver<DrainR
             String::new()
         };
         bar.set_message(format!("{}{failed}", bytesize::ByteSize(done.archived_bytes)));
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = tokio::time::sleep(REDRAW) => {}
+        }
+    }
+    bar.finish_and_clear();
+}
+
+/// Draws a verification until `over`: how many of how many, bytes, rate, time to go.
+pub(super) async fn draw_reading(progress: watch::Receiver<VerifyProgress>, over: CancellationToken) {
+    let template = "{spinner} {pos}/{len} re-read  {msg}  {per_sec}  ETA {eta}  {wide_bar}";
+    let (Some(bars), Ok(style)) = (telemetry::bars(), ProgressStyle::with_template(template)) else {
+        return;
+    };
+    let bar = bars.add(ProgressBar::new(0).with_style(style));
+    while !over.is_cancelled() {
+        let done = *progress.borrow();
+        bar.set_length(done.total.max(done.checked));
+        bar.set_position(done.checked);
+        bar.set_message(format!("{}  {} unsound", bytesize::ByteSize(done.bytes), done.unsound));
         tokio::select! {
             () = over.cancelled() => {}
             () = tokio::time::sleep(REDRAW) => {}

@@ -11,6 +11,7 @@ use super::output;
 use super::output::or_dash;
 use crate::app::ArchiveView;
 use crate::catalog::RecordingDetail;
+use crate::catalog::RepairEntry;
 use crate::config::Config;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
@@ -33,16 +34,22 @@ pub(super) async fn run(
         ));
         return Ok(Outcome::Failed);
     }
+    let repairs = view.reader.repairs_of(&id).await.context("cannot read the catalog")?;
     for detail in &found {
+        let of_it: Vec<&RepairEntry> = repairs
+            .iter()
+            .filter(|(workspace, _)| *workspace == detail.row.workspace)
+            .map(|(_, repair)| repair)
+            .collect();
         match format {
-            ReportFormat::Json => print_json(detail)?,
-            ReportFormat::Table => print(&view, detail)?,
+            ReportFormat::Json => print_json(detail, &of_it)?,
+            ReportFormat::Table => print(&view, detail, &of_it)?,
         }
     }
     Ok(Outcome::Well)
 }
 
-fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
+fn print(view: &ArchiveView, detail: &RecordingDetail, repairs: &[&RepairEntry]) -> Result<()> {
     let row = &detail.row;
     let lines = [
         ("workspace", row.workspace.to_string()),
@@ -75,6 +82,8 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
         ("etag", or_dash(detail.etag.as_deref())),
         ("archived", or_dash(row.archived_at)),
         ("remark", or_dash(detail.remark.as_deref())),
+        ("last re-read", or_dash(detail.verified_at)),
+        ("found wrong", or_dash(detail.finding.as_ref())),
         ("attempts", row.attempts.to_string()),
         ("last error", or_dash(row.last_error.as_deref())),
         ("not before", or_dash(detail.not_before)),
@@ -84,6 +93,15 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
     ];
     for (name, value) in lines {
         output::line(&format!("{name:<16} {}", one_line(&value, usize::MAX)))?;
+    }
+    for repair in repairs {
+        let text = format!("{}; what stood there is kept in {}", repair.finding, repair.kept_path);
+        let line = format!(
+            "{:<16} {}",
+            format!("repaired {}", repair.begun_at),
+            one_line(&text, usize::MAX)
+        );
+        output::line(&line)?;
     }
     for version in &detail.metadata_versions {
         let until = version.superseded_at;
@@ -96,13 +114,28 @@ fn print(view: &ArchiveView, detail: &RecordingDetail) -> Result<()> {
     Ok(())
 }
 
-fn print_json(detail: &RecordingDetail) -> Result<()> {
+fn print_json(detail: &RecordingDetail, repairs: &[&RepairEntry]) -> Result<()> {
     let row = &detail.row;
     let raw = |text: &str| RawValue::from_string(text.to_owned()).ok();
     let versions: Vec<_> = detail
         .metadata_versions
         .iter()
         .map(|version| json!({"superseded_at": version.superseded_at, "metadata": raw(&version.metadata)}))
+        .collect();
+    let repairs: Vec<_> = repairs
+        .iter()
+        .map(|repair| {
+            json!({
+                "begun_at": repair.begun_at,
+                "finished_at": repair.finished_at,
+                "kind": repair.finding.kind.as_str(),
+                "detail": repair.finding.detail,
+                "path": repair.path,
+                "size_bytes": repair.size_bytes,
+                "sha256": repair.sha256.to_string(),
+                "kept_path": repair.kept_path,
+            })
+        })
         .collect();
     output::json(&json!({
         "workspace": row.workspace.as_str(),
@@ -122,6 +155,9 @@ fn print_json(detail: &RecordingDetail) -> Result<()> {
         "etag": detail.etag,
         "archived_at": row.archived_at,
         "remark": detail.remark,
+        "verified_at": detail.verified_at,
+        "finding": detail.finding.as_ref().map(|finding| json!({"kind": finding.kind.as_str(), "detail": finding.detail})),
+        "repairs": repairs,
         "attempts": row.attempts,
         "last_error": row.last_error,
         "not_before": detail.not_before,

@@ -14,9 +14,11 @@ use super::output::short_bytes;
 use super::output::short_time;
 use crate::app::ArchiveView;
 use crate::catalog::LastWalk;
+use crate::catalog::Soundness;
 use crate::catalog::WorkspaceSummary;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
+use crate::domain::finding::FindingKind;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::state::STATES;
 use crate::domain::state::State;
@@ -24,6 +26,7 @@ use crate::domain::state::State;
 #[derive(Serialize)]
 struct Status<'a> {
     archive: Archive<'a>,
+    verify: Verify,
     workspaces: Vec<Workspace<'a>>,
 }
 
@@ -34,6 +37,40 @@ struct Archive<'a> {
     bytes: u64,
     recordings: u64,
     free_bytes: u64,
+}
+
+/// How sound the archive is known to be.
+#[derive(Serialize)]
+struct Verify {
+    last_scope: Option<String>,
+    last_started_at: Option<Timestamp>,
+    last_finished_at: Option<Timestamp>,
+    last_checked: Option<u64>,
+    unknown_files: Option<u64>,
+    missing: u64,
+    damaged: u64,
+    unreadable: u64,
+    sidecars: u64,
+    all_read_since: Option<Timestamp>,
+}
+
+impl Verify {
+    fn new(soundness: &Soundness) -> Self {
+        let count = |kind| soundness.findings.get(&kind).copied().unwrap_or(0);
+        let last = soundness.last.as_ref();
+        Self {
+            last_scope: last.map(|last| last.scope.clone()),
+            last_started_at: last.map(|last| last.started_at),
+            last_finished_at: last.and_then(|last| last.finished_at),
+            last_checked: last.map(|last| last.checked),
+            unknown_files: last.and_then(|last| last.unknown_files),
+            missing: count(FindingKind::Missing),
+            damaged: count(FindingKind::Damaged),
+            unreadable: count(FindingKind::Unreadable),
+            sidecars: count(FindingKind::Sidecar),
+            all_read_since: soundness.all_read_since,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -73,12 +110,21 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], format: Rep
             .sum(),
         free_bytes: view.glance.free_bytes,
     };
+    let soundness = view.reader.soundness().await.context("cannot read the catalog")?;
+    let verify = Verify::new(&soundness);
     match format {
         ReportFormat::Json => {
             let workspaces = workspaces.iter().map(json_workspace).collect();
-            output::json(&Status { archive, workspaces })?;
+            output::json(&Status {
+                archive,
+                verify,
+                workspaces,
+            })?;
         }
-        ReportFormat::Table => print(&archive, &workspaces)?,
+        ReportFormat::Table => {
+            print(&archive, &workspaces)?;
+            print_verify(&verify)?;
+        }
     }
     Ok(Outcome::Well)
 }
@@ -152,4 +198,38 @@ fn print(archive: &Archive<'_>, workspaces: &[WorkspaceSummary]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn print_verify(verify: &Verify) -> Result<()> {
+    let Some(scope) = &verify.last_scope else {
+        return output::line("nothing was re-read yet (birdkeep verify; the daemon does a part a day)");
+    };
+    output::line(&format!(
+        "re-read last: {scope}, {} recordings, begun {}{}; everything re-read since {}",
+        or_dash(verify.last_checked),
+        or_dash(verify.last_started_at.map(short_time)),
+        if verify.last_finished_at.is_some() {
+            ""
+        } else {
+            ", not finished"
+        },
+        or_dash(verify.all_read_since.map(short_time))
+    ))?;
+    let Verify {
+        missing,
+        damaged,
+        unreadable,
+        sidecars,
+        ..
+    } = verify;
+    if missing + damaged + unreadable + sidecars > 0 {
+        output::line(&format!(
+            "FOUND: {missing} missing, {damaged} damaged, {unreadable} unreadable, {sidecars} with a wrong sidecar; \
+             see `birdkeep verify --found`"
+        ))?;
+    }
+    match verify.unknown_files {
+        Some(files @ 1..) => output::line(&format!("{files} files that no recording names; see `birdkeep verify`")),
+        _ => Ok(()),
+    }
 }

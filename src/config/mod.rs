@@ -5,7 +5,9 @@
 
 mod fault;
 mod layers;
+mod named_file;
 mod nearest;
+mod proxies;
 mod reader;
 mod sections;
 mod sources;
@@ -13,6 +15,8 @@ mod values;
 mod workspaces;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +28,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::http::roots::ExtraRoots;
 
 pub use fault::ConfigFaults;
 pub use fault::Fault;
@@ -57,12 +62,18 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How bodies are fetched.
     pub download: DownloadConfig,
+    /// How the daemon re-reads what is archived.
+    pub verify: VerifyConfig,
+    /// Whom we trust.
+    pub tls: TlsConfig,
     /// The daemon's own listener.
     pub http: HttpConfig,
     /// How it stops.
     pub shutdown: ShutdownConfig,
     /// Whose recordings, in the order of their names; at least one.
     pub workspaces: Vec<WorkspaceConfig>,
+    /// Hosts of the proxies that the environment names (`HTTPS_PROXY` and its like), in lower case.
+    pub proxy_hosts: Vec<String>,
 }
 
 /// `[archive]`
@@ -144,6 +155,26 @@ pub struct DownloadConfig {
     pub max_redirects: usize,
     /// Where bodies may come from; at least one.
     pub allowed_hosts: Vec<HostPattern>,
+    /// Those of them whose names may lead to a private network.
+    pub private_hosts: Vec<HostPattern>,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    /// Authorities trusted besides the system's. Empty where key files were left unread.
+    pub extra_roots: ExtraRoots,
+    /// The file they were read from, absolute.
+    pub extra_ca_file: Option<PathBuf>,
+}
+
+/// `[verify]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// One part of the archive in so many is re-read a day; `None`: none is.
+    pub parts: Option<NonZeroU32>,
+    /// Read at most so fast.
+    pub bytes_per_second: NonZeroU64,
 }
 
 /// `[http]`
@@ -225,6 +256,8 @@ impl Config {
         let api = sections::api(root.section("api", false));
         let sync = sections::sync(root.section("sync", false));
         let download = sections::download(root.section("download", false));
+        let verify = sections::verify(root.section("verify", false));
+        let tls = sections::tls(root.section("tls", false), sources);
         let http = sections::http(root.section("http", false));
         let shutdown = sections::shutdown(root.section("shutdown", false));
         let section = root.section("workspaces", true);
@@ -257,9 +290,12 @@ impl Config {
                     api,
                     sync,
                     download,
+                    verify,
+                    tls,
                     http,
                     shutdown,
                     workspaces,
+                    proxy_hosts: proxies::hosts(&sources.env),
                 };
                 Ok(Loaded {
                     config,

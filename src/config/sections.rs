@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,15 +23,21 @@ use super::DownloadConfig;
 use super::HttpConfig;
 use super::ShutdownConfig;
 use super::SyncConfig;
+use super::TlsConfig;
+use super::VerifyConfig;
 use super::fault::Origin;
+use super::named_file;
 use super::reader::Reader;
 use super::reader::Section;
 use super::sources::Sources;
 use super::values;
+use crate::http::roots::ExtraRoots;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+/// More than all public authorities take.
+const LARGEST_CA_FILE_BYTES: u64 = 4 * MIB;
 const HOUR: Duration = Duration::from_hours(1);
 
 /// From a thousandth of a second: shorter is a slip of the pen.
@@ -140,9 +148,54 @@ pub(super) fn download(mut section: Section<'_>) -> DownloadConfig {
         max_bytes: section.read("max_bytes", 4 * GIB, values::size(1)),
         max_redirects: section.read("max_redirects", 3, values::whole(0..=10)),
         allowed_hosts: allowed_hosts.unwrap_or_else(|| "*.amazonaws.com".parse().into_iter().collect()),
+        private_hosts: section.read("private_hosts", Vec::new(), values::hosts_or_none),
     };
     section.finish();
     config
+}
+
+pub(super) fn verify(mut section: Section<'_>) -> VerifyConfig {
+    let config = VerifyConfig {
+        parts: section.read("sample", NonZeroU32::new(30), part),
+        bytes_per_second: section
+            .read("rate", NonZeroU64::new(20 * MIB), |kind| {
+                values::size(1)(kind).map(NonZeroU64::new)
+            })
+            .unwrap_or(NonZeroU64::MIN),
+    };
+    section.finish();
+    config
+}
+
+fn part(kind: &ValueKind) -> Result<Option<NonZeroU32>, String> {
+    let text = values::text(kind).unwrap_or_default();
+    match text.trim() {
+        "off" => Ok(None),
+        part => match part.strip_prefix("1/").and_then(|parts| parts.parse().ok()) {
+            Some(parts) => Ok(Some(parts)),
+            None => Err("expected the part to re-read a day, such as \"1/30\", or \"off\"".to_owned()),
+        },
+    }
+}
+
+/// Where key files are left unread, this one is too: nothing is connected to then.
+pub(super) fn tls(mut section: Section<'_>, sources: &Sources) -> TlsConfig {
+    let read = section.optional("extra_ca_file", Origin::NotSet, |kind| {
+        let path = named_file::locate(&values::text(kind)?, sources)?;
+        if sources.skip_key_files {
+            return Ok((ExtraRoots::default(), path));
+        }
+        let shown = path.display();
+        let (pem, _) = named_file::read(&path, LARGEST_CA_FILE_BYTES)
+            .map_err(|error| format!("cannot read {shown}: {error}; put certificates in PEM form there"))?;
+        let roots = ExtraRoots::parse(&pem).map_err(|error| format!("{shown} {error}"))?;
+        Ok((roots, path))
+    });
+    section.finish();
+    read.map_or_else(TlsConfig::default, |(extra_roots, path)| TlsConfig {
+        extra_roots,
+        extra_ca_file: Some(path),
+    })
 }
 
 pub(super) fn http(mut section: Section<'_>) -> HttpConfig {

@@ -139,14 +139,20 @@ pub(super) fn base_url(kind: &ValueKind) -> Result<Url, String> {
 
 /// A list of host patterns: an array, or text with commas.
 pub(super) fn hosts(kind: &ValueKind) -> Result<Vec<HostPattern>, String> {
+    let hosts = hosts_or_none(kind)?;
+    if hosts.is_empty() {
+        return Err("is an empty list: no recording could be fetched; name at least one host".to_owned());
+    }
+    Ok(hosts)
+}
+
+/// As [`hosts`], where there may be none.
+pub(super) fn hosts_or_none(kind: &ValueKind) -> Result<Vec<HostPattern>, String> {
     let texts: Vec<String> = match kind {
         ValueKind::String(list) => list.split(',').map(str::to_owned).collect(),
         ValueKind::Array(items) => items.iter().map(|item| text(&item.kind)).collect::<Result<_, _>>()?,
         _ => return Err("expected a list of hosts, such as [\"*.amazonaws.com\"]".to_owned()),
     };
-    if texts.is_empty() {
-        return Err("is an empty list: no recording could be fetched; name at least one host".to_owned());
-    }
     let read = |(at, text): (usize, &String)| {
         text.parse::<HostPattern>()
             .map_err(|error| format!("entry {} is not a host to allow: {}", at + 1, error.rule))

@@ -4,18 +4,17 @@
 //! Must not know: what a workspace's recordings are, how a credential is sent.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use super::Credential;
 use super::Scheme;
 use super::WorkspaceConfig;
 use super::fault::Origin;
+use super::named_file;
 use super::reader::Reader;
 use super::reader::Section;
 use super::sources::Sources;
@@ -157,7 +156,7 @@ impl Workspaces {
             return None;
         };
         self.secret_in_file |= !is_file && matches!(value.origin, Origin::File(_));
-        let read = values::text(&value.kind).and_then(|text| {
+        let read = values::text(&value.kind).map(Zeroizing::new).and_then(|text| {
             if is_file {
                 self.read_key_file(&section.key(name), &text, sources)
                     .map(|(secret, path)| (secret, Some(path)))
@@ -175,17 +174,12 @@ impl Workspaces {
     }
 
     fn read_key_file(&mut self, key: &str, name: &str, sources: &Sources) -> Result<(SecretString, PathBuf), String> {
-        if name.trim().is_empty() || name.contains('\0') {
-            return Err("expected the path of a file".to_owned());
-        }
-        let folder = key_folder(sources);
-        let path = sources
-            .absolute(&folder.join(name))
-            .ok_or_else(|| "is relative, and there is no current directory; make it absolute".to_owned())?;
+        let path = named_file::locate(name, sources)?;
         if sources.skip_key_files {
             return Ok((SecretString::default(), path));
         }
-        let (bytes, mode) = read_some(&path).map_err(|error| unreadable(name, folder, &path, &error))?;
+        let (bytes, mode) = named_file::read(&path, FILE_LIMIT_BYTES)
+            .map_err(|error| unreadable(name, named_file::folder(sources), &path, &error))?;
         if mode & 0o004 != 0 {
             let path = path.display();
             self.warnings.push(format!(
@@ -199,30 +193,11 @@ impl Workspaces {
                 path.display()
             ));
         }
-        let text = String::from_utf8(bytes).map_err(|_| format!("{} is not text", path.display()))?;
-        secret(&text)
+        let text = std::str::from_utf8(&bytes).map_err(|_| format!("{} is not text", path.display()))?;
+        secret(text)
             .map(|secret| (secret, path.clone()))
             .map_err(|remedy| format!("{}: {remedy}", path.display()))
     }
-}
-
-/// Where a relative name is looked up: among systemd's credentials where there are any, else beside the configuration
-/// file, else in the current directory.
-fn key_folder(sources: &Sources) -> &Path {
-    let beside_file = || sources.file.as_ref().and_then(|file| file.path.parent());
-    sources
-        .credentials_dir
-        .as_deref()
-        .or_else(beside_file)
-        .unwrap_or(Path::new(""))
-}
-
-fn read_some(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    let mut bytes = Vec::new();
-    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok((bytes, mode))
 }
 
 /// The path that was tried, unless it looks as if the key itself had been given in place of a file.

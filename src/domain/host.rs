@@ -3,6 +3,7 @@
 //! Must not know: how a URL is fetched, name resolution, where the list of patterns came from.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use url::Host;
@@ -51,14 +52,35 @@ impl HostPattern {
 
     fn host_allowed(&self, host: &Host<&str>) -> bool {
         match (&self.host, host) {
-            (Allowed::Exact(Host::Domain(name)), Host::Domain(host)) => name == without_root_dot(host),
+            (_, Host::Domain(name)) => self.names(name),
             (Allowed::Exact(Host::Ipv4(address)), Host::Ipv4(host)) => address == host,
             (Allowed::Exact(Host::Ipv6(address)), Host::Ipv6(host)) => address == host,
-            (Allowed::Below(suffix), Host::Domain(host)) => without_root_dot(host)
-                .strip_suffix(suffix.as_str())
-                .is_some_and(|labels| labels.split('.').all(|label| !label.is_empty())),
             _ => false,
         }
+    }
+
+    /// Whether it stands for this name, on whatever port. The name is in lower case.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        let name = without_root_dot(name);
+        match &self.host {
+            Allowed::Exact(Host::Domain(exact)) => exact == name,
+            Allowed::Below(suffix) => name
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|labels| labels.split('.').all(|label| !label.is_empty())),
+            Allowed::Exact(_) => false,
+        }
+    }
+
+    /// Whether it is this address, on every port.
+    #[must_use]
+    pub fn is_address(&self, address: IpAddr) -> bool {
+        self.port.is_none()
+            && match (&self.host, address) {
+                (Allowed::Exact(Host::Ipv4(own)), IpAddr::V4(address)) => *own == address,
+                (Allowed::Exact(Host::Ipv6(own)), IpAddr::V6(address)) => *own == address,
+                _ => false,
+            }
     }
 }
 

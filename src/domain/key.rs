@@ -4,6 +4,7 @@
 //! upstream says reaches a key unless it is one of the closed types used here. Must not know: the file system.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::clock::Timestamp;
 use super::ids::RecordingRef;
@@ -15,6 +16,7 @@ pub const RECORDINGS: &str = "recordings";
 /// The place of one recording's body, as folders and a file name. Its sidecar lies beside it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreKey {
+    recording: RecordingRef,
     folders: [String; 5],
     stem: String,
     extension: &'static str,
@@ -26,6 +28,7 @@ impl StoreKey {
     pub fn new(recording: &RecordingRef, created_at: Timestamp, format: Format) -> Self {
         let (year, month, day, hour, minute, second) = created_at.civil();
         Self {
+            recording: recording.clone(),
             folders: [
                 RECORDINGS.to_owned(),
                 recording.workspace.as_str().to_owned(),
@@ -39,6 +42,12 @@ impl StoreKey {
             ),
             extension: format.extension(),
         }
+    }
+
+    /// The recording whose place this is.
+    #[must_use]
+    pub const fn recording(&self) -> &RecordingRef {
+        &self.recording
     }
 
     /// The folders from the archive down, outermost first.
@@ -65,6 +74,34 @@ impl fmt::Display for StoreKey {
             write!(f, "{folder}/")?;
         }
         write!(f, "{}.{}", self.stem, self.extension)
+    }
+}
+
+/// Text that is not the place of a recording's body. The text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the place of a recording: recordings/<workspace>/<YYYY>/<MM>/<DD>/<YYYYMMDDTHHMMSSZ>_<id>.<format>")]
+pub struct InvalidKey;
+
+impl FromStr for StoreKey {
+    type Err = InvalidKey;
+
+    /// Reads a key back. Only the very text that a key prints is one.
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let (folders, name) = text.rsplit_once('/').ok_or(InvalidKey)?;
+        let workspace = folders.split('/').nth(1).ok_or(InvalidKey)?;
+        let (stem, extension) = name.split_once('.').ok_or(InvalidKey)?;
+        let (created_at, id) = stem.split_once('_').ok_or(InvalidKey)?;
+        let recording = RecordingRef {
+            workspace: workspace.parse().map_err(|_| InvalidKey)?,
+            id: id.parse().map_err(|_| InvalidKey)?,
+        };
+        let created_at = Timestamp::from_amz_date(created_at).ok_or(InvalidKey)?;
+        let key = Self::new(&recording, created_at, Format::from_upstream(extension));
+        if key.to_string() == text {
+            Ok(key)
+        } else {
+            Err(InvalidKey)
+        }
     }
 }
 
@@ -120,6 +157,16 @@ mod tests {
                 prop_assert!(part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)), "{}", part);
             }
             prop_assert_ne!(key.file_name(), key.sidecar_name());
+            prop_assert_eq!(key.to_string().parse(), Ok(key));
+        }
+
+        #[test]
+        fn any_text_is_refused_or_is_the_text_of_its_key(
+            text in "recordings/(a|\\.\\.|A)/(2024|0001|24)/0[1-3]/0[1-9]/2024010[1-3]T00000[0-9]Z_[0-9a-f-]{0,3}5b74ee9e-9d45-473a-82cd-f1f7feea6bb[a-g]\\.(mp3|json|bin|MP3|x)",
+        ) {
+            if let Ok(key) = text.parse::<StoreKey>() {
+                prop_assert_eq!(key.to_string(), text);
+            }
         }
 
         #[test]

@@ -2,14 +2,17 @@
 //!
 //! Pure values and pure decisions. Must not know: tokio, sqlx, reqwest, the file system, any other room.
 
+pub mod address;
 pub mod audio;
 pub mod backoff;
 pub mod clock;
 pub mod digest;
 pub mod explain;
+pub mod finding;
 pub mod host;
 pub mod ids;
 pub mod key;
+pub mod reach;
 pub mod recording;
 pub mod redact;
 pub mod report;

@@ -4,6 +4,7 @@
 
 use super::clock::Timestamp;
 use super::ids::RecordingId;
+use super::ids::WorkspaceId;
 
 /// Upstream's `status`, verbatim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,6 +121,31 @@ impl Recording {
     pub fn body_format(&self) -> Format {
         Format::from_upstream(&self.format)
     }
+}
+
+/// Metadata that upstream changed after archiving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataVersion {
+    /// When the change was seen.
+    pub superseded_at: Timestamp,
+    /// The object as it was until then.
+    pub metadata: String,
+}
+
+/// What the catalog knows of a recording and upstream's object does not say: kept beside the body too, so that the
+/// catalog can be made again from the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Upstream's id of the workspace.
+    pub workspace_id: WorkspaceId,
+    /// `createdAt` as first seen: the file's name is made of it.
+    pub created_at: Timestamp,
+    /// When it was first listed, by our clock.
+    pub first_seen_at: Timestamp,
+    /// Attempts that counted before its body was stored.
+    pub attempts: u32,
+    /// Metadata as it was before upstream changed it after archiving, oldest first.
+    pub versions: Vec<MetadataVersion>,
 }
 
 /// A list item that could not be understood: kept as it came, with the reason, and never dropped.

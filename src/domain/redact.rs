@@ -82,7 +82,7 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() || is_bidi_control(c) {
+        if is_unprintable(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -91,9 +91,43 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
     out
 }
 
-/// Characters that reorder a line on a terminal without being control characters in Unicode's sense.
-const fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// `text` as one line of JSON or of a log: what a terminal or a reader of lines would obey is written as JSON writes it
+/// (`\u001b`), so that JSON stays JSON.
+#[must_use]
+pub fn escape_in_json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            // JSON has these between its tokens alone.
+            '\t' | '\r' | '\n' => out.push(' '),
+            c if is_unprintable(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// `text` of several lines for a terminal: each stays the line it is.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| one_line(line, usize::MAX)).collect();
+    lines.join("\n")
+}
+
+/// What a terminal or a reader of lines would obey, or what would hide or reorder what stands around it: control
+/// characters, other line ends, and the invisible ones that set directions or mark and tag text.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -132,9 +166,34 @@ mod tests {
     fn a_line_stays_a_line() {
         assert_eq!(one_line("a\nb\u{1b}[31m\u{202e}c", 99), "a\\nb\\u{1b}[31m\\u{202e}c");
         assert_eq!(one_line("abcdef", 3), "abc…");
+        assert_eq!(
+            one_line("a\u{2028}b\u{9b}2J\u{feff}", 99),
+            "a\\u{2028}b\\u{9b}2J\\u{feff}"
+        );
+        assert_eq!(printable_lines("a\rb\nc\u{7}\n"), "a\\rb\nc\\u{7}\n");
+    }
+
+    #[test]
+    fn json_stays_the_same_json_and_cannot_move_a_cursor() {
+        let hostile = "a\u{1b}[2J\n\r\t\u{9b}31m\u{202e}\u{2028}\u{7f}\u{e0041}\"\\z";
+        let json = serde_json::to_string(&serde_json::json!({ "from": hostile })).unwrap();
+        let escaped = escape_in_json(&json);
+        assert!(!escaped.chars().any(is_unprintable), "{escaped}");
+        let value: serde_json::Value = serde_json::from_str(&escaped).unwrap();
+        assert_eq!(value["from"], hostile);
+        let spread = escape_in_json("{\n\t\"a\": 1\r\n}");
+        assert_eq!(spread, "{  \"a\": 1  }");
+        assert!(matches!(escape_in_json("{\"a\":\"plain ß\"}"), Cow::Borrowed(_)));
     }
 
     proptest! {
+        #[test]
+        fn whatever_the_text_what_is_printed_is_inert(text in any::<String>()) {
+            prop_assert!(!one_line(&text, usize::MAX).chars().any(is_unprintable));
+            prop_assert!(!escape_in_json(&text).chars().any(is_unprintable));
+            prop_assert!(!printable_lines(&text).chars().any(|c| c != '\n' && is_unprintable(c)));
+        }
+
         #[test]
         fn no_text_panics_and_clean_text_is_untouched(text in "\\PC{0,200}") {
             prop_assert_eq!(blank_signed_links(&text), text.as_str());

@@ -5,6 +5,7 @@
 use super::clock::Timestamp;
 use super::digest::Sha256Digest;
 use super::key::StoreKey;
+use super::recording::History;
 
 /// How a listing is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,17 @@ pub struct StoredObject {
     pub archived_at: Timestamp,
     /// Something an operator may want to look at although the bytes are what upstream holds.
     pub remark: Option<String>,
+    /// Where its sidecar was there already: what that one says.
+    pub earlier: Option<Box<EarlierSidecar>>,
+}
+
+/// What a sidecar says that was written before, by a run whose catalog may not be the one at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierSidecar {
+    /// Upstream's object, as it was when the sidecar was written.
+    pub metadata: String,
+    /// What its catalog knew besides; `None` in sidecars that do not say it.
+    pub history: Option<History>,
 }
 
 /// What a drain of the queue did.

@@ -137,6 +137,7 @@ impl<'a> Fetch<'a> {
         SidecarNote {
             recording: self.job.recording.clone(),
             metadata: self.job.metadata.clone(),
+            history: self.job.history.clone(),
             content_type: announced.content_type.clone(),
             etag: announced.etag.clone(),
             remark,

@@ -2,6 +2,7 @@
 //!
 //! Must not know: recordings, retries, disks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +19,11 @@ use url::Url;
 use super::reply;
 use super::reply::Refusal;
 use crate::api::Ticket;
-use crate::domain::host::HostPattern;
+use crate::domain::reach::Reach;
 use crate::domain::redact::one_line;
+use crate::http::client::MediaClient;
 use crate::http::redact::explain;
+use crate::http::resolve::refused_address;
 
 /// How much of a refusal's body is read.
 const REFUSAL_HEAD_BYTES: usize = 4 * 1024;
@@ -49,8 +52,8 @@ pub(super) enum NoBody {
 
 /// The way to media hosts.
 pub(super) struct Media {
-    pub client: reqwest::Client,
-    pub allowed_hosts: Vec<HostPattern>,
+    pub client: MediaClient,
+    pub reach: Arc<Reach>,
     pub max_redirects: u32,
     pub stall_timeout: Duration,
 }
@@ -77,7 +80,7 @@ impl Media {
     }
 
     fn check_allowed(&self, url: &Url) -> Result<(), NoBody> {
-        if self.allowed_hosts.iter().any(|pattern| pattern.matches(url)) {
+        if self.reach.allows(url) {
             return Ok(());
         }
         let host = url.host_str().unwrap_or("no host");
@@ -103,7 +106,13 @@ impl Media {
         }
         match timeout_at(Instant::now() + self.stall_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(NoBody::Broken(explain(error))),
+            Ok(Err(error)) => Err(match refused_address(&error) {
+                Some(refused) => NoBody::NotAllowed(format!(
+                    "the media host {} is not connected to: {refused} (download.private_hosts)",
+                    one_line(url.host_str().unwrap_or_default(), 100)
+                )),
+                None => NoBody::Broken(explain(error)),
+            }),
             Err(_) => Err(NoBody::Broken(format!(
                 "no answer within {:?} (download.stall_timeout)",
                 self.stall_timeout

@@ -26,24 +26,29 @@ use crate::api::Ticket;
 use crate::api::WorkspaceApi;
 use crate::domain::clock::Timestamp;
 use crate::domain::explain::chain;
-use crate::domain::host::HostPattern;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::key::StoreKey;
+use crate::domain::reach::Reach;
 use crate::domain::recording::Format;
+use crate::domain::recording::History;
 use crate::domain::redact::one_line;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
 use crate::http::client::ClientError;
-use crate::http::client::media_client;
+use crate::http::client::MediaClient;
+use crate::http::resolve::by_the_system;
+use crate::http::roots::ExtraRoots;
 use crate::store::Store;
 use crate::store::StoreError;
 
 /// How bodies are fetched.
 #[derive(Debug, Clone)]
 pub struct FetcherOptions {
-    /// Media hosts that may be asked, redirects included.
-    pub allowed_hosts: Vec<HostPattern>,
+    /// Media hosts that may be asked, redirects included, and where their names may lead.
+    pub reach: Arc<Reach>,
+    /// Authorities that are trusted besides the system's.
+    pub roots: ExtraRoots,
     /// Life a link must have left for a download to begin.
     pub expiry_margin: Duration,
     /// The longest silence of a media host.
@@ -70,14 +75,14 @@ pub struct Offer {
 pub struct FetchJob {
     /// Which recording.
     pub recording: RecordingRef,
-    /// Its creation, which is part of its name.
-    pub created_at: Timestamp,
     /// What kind of file it should be.
     pub format: Format,
     /// How long upstream says it plays.
     pub duration_seconds: Option<i64>,
     /// Its metadata, for the sidecar.
     pub metadata: String,
+    /// What else is known of it, for the sidecar. Its creation is part of its name.
+    pub history: History,
     /// A link, if one is at hand.
     pub ticket: Option<Ticket>,
     /// Where it is one of many without a link: when those were created, so that one request may bring links for all.
@@ -213,7 +218,7 @@ impl Fetcher {
     /// # Errors
     /// Says why nothing is stored, and whose fault that is.
     pub async fn fetch(&self, job: FetchJob, stop: &CancellationToken) -> Result<StoredObject, FetchError> {
-        let key = StoreKey::new(&job.recording, job.created_at, job.format);
+        let key = StoreKey::new(&job.recording, job.history.created_at, job.format);
         if let Some(object) = self.store.adopt(&key, &job.recording).await? {
             tracing::info!(
                 workspace.name = %job.recording.workspace, recording.id = %job.recording.id,
@@ -249,8 +254,8 @@ pub async fn first_byte(options: &FetcherOptions, ticket: &Ticket) -> Result<Dur
 
 fn media(options: &FetcherOptions) -> Result<Media, ClientError> {
     Ok(Media {
-        client: media_client()?,
-        allowed_hosts: options.allowed_hosts.clone(),
+        client: MediaClient::new(&options.reach, &options.roots, &by_the_system())?,
+        reach: Arc::clone(&options.reach),
         max_redirects: options.max_redirects,
         stall_timeout: options.stall_timeout,
     })

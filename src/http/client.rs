@@ -2,13 +2,18 @@
 //!
 //! Two, not one: the API client may decode gzip, the media client must deliver the stored bytes; and the API's
 //! credential, set request by request, must have no way to a media host. Neither follows redirects, sends a Referer
-//! or retries by itself. Must not know: what is requested.
+//! or retries by itself; both check certificates, and nothing turns that off. Must not know: what is requested.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use super::resolve::Checked;
+use super::resolve::Lookup;
+use super::roots::ExtraRoots;
 use crate::domain::host::is_loopback;
+use crate::domain::reach::Reach;
 
 /// How long a TCP connection and its TLS handshake may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,38 +33,79 @@ pub struct ClientError {
 
 /// The client for the API under `base_url`.
 ///
-/// Proxies named in the environment are used, except where the API is on loopback: a request there must not leave
-/// the machine, and never in clear.
+/// Where that leads is the operator's word, and its certificate holds it to that: no address is refused. But where the
+/// API is on loopback, a request must not leave the machine, since it goes in clear: proxies named in the environment
+/// are not used then, and `localhost` leads to this machine alone.
 ///
 /// # Errors
 /// TLS cannot be set up.
-pub fn api_client(base_url: &Url) -> Result<reqwest::Client, ClientError> {
-    let builder = common();
+pub fn api_client(base_url: &Url, roots: &ExtraRoots, lookup: Lookup) -> Result<reqwest::Client, ClientError> {
+    let builder = common(roots);
     let builder = if is_loopback(base_url) {
-        builder.no_proxy()
+        let reach = Reach {
+            allowed_hosts: "localhost".parse().into_iter().collect(),
+            ..Reach::default()
+        };
+        builder.no_proxy().dns_resolver(Checked {
+            reach: Arc::new(reach),
+            lookup,
+        })
     } else {
         builder
     };
     builder.build().map_err(|source| ClientError { purpose: "API", source })
 }
 
-/// The client for media: HTTP/1.1 as S3 speaks it, bytes as they are stored.
-///
-/// # Errors
-/// TLS cannot be set up.
-pub fn media_client() -> Result<reqwest::Client, ClientError> {
-    common().no_gzip().http1_only().build().map_err(|source| ClientError {
-        purpose: "media",
-        source,
-    })
+/// The way to media: HTTP/1.1 as S3 speaks it, bytes as they are stored, and only to addresses that were checked.
+#[derive(Clone)]
+pub struct MediaClient {
+    outward: reqwest::Client,
+    /// For hosts on loopback, over plain HTTP too: past all proxies, so that no link leaves the machine in clear.
+    inward: reqwest::Client,
+}
+
+impl MediaClient {
+    /// A client for what is within `reach`.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(reach: &Arc<Reach>, roots: &ExtraRoots, lookup: &Lookup) -> Result<Self, ClientError> {
+        let is_proxied = !reach.proxy_hosts.is_empty();
+        let common = || {
+            common(roots).no_gzip().http1_only().dns_resolver(Checked {
+                reach: Arc::clone(reach),
+                lookup: Arc::clone(lookup),
+            })
+        };
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|source| ClientError {
+                purpose: "media",
+                source,
+            })
+        };
+        let inward = build(common().no_proxy())?;
+        let outward = if is_proxied { build(common())? } else { inward.clone() };
+        Ok(Self { outward, inward })
+    }
+
+    /// Begins a request. Whether its URL is within reach is the caller's to check: a URL with an address in place of a
+    /// name is not resolved.
+    pub fn get(&self, url: Url) -> reqwest::RequestBuilder {
+        if is_loopback(&url) {
+            self.inward.get(url)
+        } else {
+            self.outward.get(url)
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that builds clients")]
-fn common() -> reqwest::ClientBuilder {
+fn common(roots: &ExtraRoots) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
+        .tls_certs_merge(roots.certificates())
 }

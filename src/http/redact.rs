@@ -57,8 +57,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_tells_what_happened_and_not_where() {
         let url = "http://127.0.0.1:1/k.mp3?X-Amz-Signature=secret";
-        let client = crate::http::client::media_client().unwrap();
-        let error = client.get(url).send().await.unwrap_err();
+        let roots = crate::http::roots::ExtraRoots::default();
+        let lookup = crate::http::resolve::by_the_system();
+        let client = crate::http::client::MediaClient::new(&std::sync::Arc::default(), &roots, &lookup).unwrap();
+        let error = client.get(Url::parse(url).unwrap()).send().await.unwrap_err();
         assert!(
             error.to_string().contains("secret"),
             "the library prints it, which is why this test exists"

@@ -261,12 +261,12 @@ impl<'a> Run<'a> {
                 backlog: windows
                     .get(&claim.recording.workspace)
                     .copied()
-                    .filter(|window| ticket.is_none() && window.holds(claim.created_at)),
+                    .filter(|window| ticket.is_none() && window.holds(claim.history.created_at)),
                 recording: claim.recording.clone(),
-                created_at: claim.created_at,
                 format: Format::from_upstream(&claim.format),
                 duration_seconds: claim.duration_seconds,
                 metadata: claim.metadata.clone(),
+                history: claim.history.clone(),
                 ticket,
             };
             let (fetcher, hard) = (Arc::clone(&queue.fetcher), self.stop.hard.clone());
@@ -288,9 +288,9 @@ impl<'a> Run<'a> {
         for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
             let (count, from) = lacking
                 .entry(&claim.recording.workspace)
-                .or_insert((0, claim.created_at));
+                .or_insert((0, claim.history.created_at));
             *count += 1;
-            *from = claim.created_at.min(*from);
+            *from = claim.history.created_at.min(*from);
         }
         let mut windows = HashMap::new();
         for (workspace, (count, from)) in lacking {
@@ -332,7 +332,7 @@ impl<'a> Run<'a> {
 
     fn failed(&mut self, claim: &Claim, error: FetchError) -> ClaimEnd {
         let FetchError { kind, reason } = error;
-        let attempts = claim.attempts + u32::from(kind.counts());
+        let attempts = claim.history.attempts + u32::from(kind.counts());
         let max_attempts = self.queue.options.max_attempts;
         let wait = |rest: Duration| self.queue.clock.now().after(jittered(rest));
         let not_before = wait(retry_delay(attempts, max_attempts));

@@ -120,6 +120,15 @@ pub(super) fn open_or_create_file(folder: &File, name: &str, mode: Mode) -> io::
     Ok(rustix::fs::openat(folder, name, flags, mode)?.into())
 }
 
+/// What stands in the place of a file of ours, in words, where that is no regular file with one name.
+pub(super) fn no_file_of_ours(stat: &Stat) -> Option<&'static str> {
+    match kind(stat) {
+        FileType::RegularFile if stat.st_nlink > 1 => Some("a file with several names (hard links)"),
+        FileType::RegularFile => None,
+        other => Some(in_words(other)),
+    }
+}
+
 /// Looks at a name. Neither follows what stands there nor waits for it.
 pub(super) fn standing(folder: &File, name: &str) -> io::Result<Standing> {
     match stat(folder, name)? {
@@ -135,10 +144,9 @@ pub(super) fn standing(folder: &File, name: &str) -> io::Result<Standing> {
         Err(refused) => return Err(refused.into()),
     };
     let stat = rustix::fs::fstat(&file)?;
-    Ok(match kind(&stat) {
-        FileType::RegularFile if stat.st_nlink > 1 => Standing::Other("a file with several names (hard links)"),
-        FileType::RegularFile => Standing::File(file, stat),
-        other => Standing::Other(in_words(other)),
+    Ok(match no_file_of_ours(&stat) {
+        None => Standing::File(file, stat),
+        Some(other) => Standing::Other(other),
     })
 }
 
@@ -173,18 +181,21 @@ pub(super) fn remove(folder: &File, name: &str) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?)
 }
 
-/// Removes every regular file in a folder; says how many there were. Leaves everything else where it is.
-pub(super) fn clear_files(folder: &File) -> io::Result<u64> {
-    let mut cleared = 0;
+/// Removes every regular file in a folder; says how many there were. Leaves everything else where it is, and says what
+/// one of it is.
+pub(super) fn clear_files(folder: &File) -> io::Result<(u64, Option<&'static str>)> {
+    let (mut cleared, mut foreign) = (0, None);
     for name in names(folder)? {
         let name = name?;
         let found = rustix::fs::statat(folder, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
         if kind(&found) == FileType::RegularFile {
             rustix::fs::unlinkat(folder, &*name, AtFlags::empty())?;
             cleared += 1;
+        } else {
+            foreign = Some(in_words(kind(&found)));
         }
     }
-    Ok(cleared)
+    Ok((cleared, foreign))
 }
 
 /// The names in a folder, as they come.

@@ -182,6 +182,31 @@ pub enum OpenError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The archive's directory, or one in it, belongs to another user, who can change it at will.
+    #[error(
+        "{dir} belongs to the user with id {owner}, and birdkeep runs as {us}: run it as the owner, or give the archive to \
+         the user it runs as"
+    )]
+    OtherOwner {
+        /// The place.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// As whom we run.
+        us: u32,
+    },
+    /// Everybody may put another directory in the archive's place.
+    #[error(
+        "everybody could put another directory in the place of {dir}: {above} has mode {mode:04o}; run `chmod o-w` or `chmod +t` on it"
+    )]
+    ReplaceableByAll {
+        /// The place.
+        dir: PathBuf,
+        /// The directory above it.
+        above: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// Something stands where a part of the archive belongs.
     #[error("{path} is {found}, not {wanted}: it is not followed; move it away or put the right thing there")]
     NotOurs {

@@ -9,8 +9,6 @@ use std::io::Read;
 use std::sync::Arc;
 
 use rustix::fs::Advice;
-use sha2::Digest;
-use sha2::Sha256;
 
 use super::SidecarNote;
 use super::durable;
@@ -18,6 +16,8 @@ use super::durable::Standing;
 use super::error::Conflict;
 use super::error::StoreError;
 use super::error::StoreErrorKind;
+use super::reread;
+use super::reread::ReadPace;
 use super::root::Root;
 use super::root::STAGING;
 use super::sidecar;
@@ -25,12 +25,14 @@ use super::sidecar::Sidecar;
 use super::staging::BodyFacts;
 use super::staging::StagedFile;
 use super::staging::SyncedFile;
+use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::ids::RecordingRef;
 use crate::domain::key::StoreKey;
+use crate::domain::recording::History;
+use crate::domain::report::EarlierSidecar;
 use crate::domain::report::StoredObject;
 
-const READ_BYTES: usize = 256 * 1024;
 /// Far above what upstream sends for one recording; a sidecar beyond it is not read.
 const LONGEST_SIDECAR_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -69,10 +71,8 @@ pub(super) fn publish(
 ) -> Result<StoredObject, StoreError> {
     let root = Arc::clone(&staged.root);
     let body = staged.sync()?;
-    let (sidecar, text) = describe(&root, facts, key, note)?;
-    let mut beside = StagedFile::create(&root)?;
-    beside.write(text.as_bytes())?;
-    let beside = beside.sync()?;
+    let (sidecar, text) = describe(key, (facts.sha256, facts.size_bytes), root.clock.now(), note)?;
+    let beside = stage_text(&root, &text)?;
     let folder = root.make_folder(key).map_err(|refused| {
         if durable::is_no_folder(&refused) {
             conflict(
@@ -93,26 +93,28 @@ pub(super) fn publish(
     if !was_free {
         compare(&folder, key, facts)?;
     }
-    let sidecar = publish_sidecar(beside, &folder, key, sidecar, was_free)?;
+    let (sidecar, was_there) = publish_sidecar(beside, &folder, key, sidecar, was_free)?;
     sync_folders(&root, key, &folder)?;
-    Ok(stored(key, sidecar))
+    Ok(stored(key, sidecar, was_there))
 }
 
+/// The sidecar of a body, and its text.
 fn describe(
-    root: &Root,
-    facts: &BodyFacts,
     key: &StoreKey,
+    (sha256, size_bytes): (Sha256Digest, u64),
+    archived_at: Timestamp,
     note: SidecarNote,
 ) -> Result<(Sidecar, String), StoreError> {
     let sidecar = Sidecar {
         workspace: note.recording.workspace,
-        sha256: facts.sha256,
-        size_bytes: facts.size_bytes,
+        sha256,
+        size_bytes,
         content_type: note.content_type,
         etag: note.etag,
-        archived_at: root.clock.now(),
+        archived_at,
         archiver_version: env!("CARGO_PKG_VERSION").to_owned(),
         remark: note.remark,
+        history: Some(note.history),
         metadata: note.metadata,
     };
     let invalid = |why: String| StoreError::because(StoreErrorKind::Invalid, "describe", key.to_string(), why);
@@ -121,6 +123,59 @@ fn describe(
     }
     let text = sidecar::render(&sidecar).map_err(|why| invalid(why.to_string()))?;
     Ok((sidecar, text))
+}
+
+/// Stages a text and makes it durable.
+fn stage_text(root: &Arc<Root>, text: &str) -> Result<SyncedFile, StoreError> {
+    let mut staged = StagedFile::create(root)?;
+    staged.write(text.as_bytes())?;
+    staged.sync()
+}
+
+/// Writes a sidecar anew, in the place of the one that is there.
+pub(super) fn describe_again(
+    root: &Arc<Root>,
+    object: StoredObject,
+    metadata: String,
+    history: History,
+) -> Result<(), StoreError> {
+    let key = object.key;
+    let note = SidecarNote {
+        recording: key.recording().clone(),
+        metadata,
+        history,
+        content_type: object.content_type,
+        etag: object.etag,
+        remark: object.remark,
+    };
+    let (ours, text) = describe(&key, (object.sha256, object.size_bytes), object.archived_at, note)?;
+    let failed = |op| move |path: String| move |refused| StoreError::local(op, path, refused);
+    let folder = root
+        .open_folder(&key)
+        .map_err(failed("open the folder of")(key.to_string()))?
+        .ok_or_else(|| conflict(key.to_string(), "its folder is gone"))?;
+    match look(&folder, &key.sidecar_name(), &key)? {
+        Standing::Nothing => {}
+        Standing::Other(found) => return Err(conflict(sidecar_path(&key), &format!("{found} stands there"))),
+        Standing::File(file, _) => match read_on_disk(&file, &key)? {
+            Some(existing) if !describes(&existing, &ours) => {
+                let why = "the sidecar there describes another body than the catalog does";
+                return Err(conflict(sidecar_path(&key), why));
+            }
+            Some(mut existing) => {
+                // Who wrote it last is no reason to write it again.
+                existing.archiver_version.clone_from(&ours.archiver_version);
+                if existing == ours {
+                    return sync_folders(root, &key, &folder);
+                }
+            }
+            None => {}
+        },
+    }
+    stage_text(root, &text)?
+        .replace(&folder, &key.sidecar_name())
+        .map_err(failed("publish")(sidecar_path(&key)))?;
+    sync_folders(root, &key, &folder)
 }
 
 /// Holds the body that has our name against ours: the same bytes are as good as published.
@@ -143,20 +198,20 @@ fn compare(folder: &File, key: &StoreKey, ours: &BodyFacts) -> Result<(), StoreE
     Err(StoreError::conflict_of_bodies(key.to_string(), conflict))
 }
 
-/// Puts the sidecar beside its body; one that describes this body already is kept.
+/// Puts the sidecar beside its body; one that describes this body already is kept, and the answer says so.
 fn publish_sidecar(
     beside: SyncedFile,
     folder: &File,
     key: &StoreKey,
     ours: Sidecar,
     body_was_free: bool,
-) -> Result<Sidecar, StoreError> {
+) -> Result<(Sidecar, bool), StoreError> {
     let name = key.sidecar_name();
     let failed = |refused| StoreError::local("publish", sidecar_path(key), refused);
     let existing = match look(folder, &name, key)? {
         Standing::Nothing => {
             return if beside.publish(folder, &name).map_err(failed)? {
-                Ok(ours)
+                Ok((ours, false))
             } else {
                 Err(conflict(sidecar_path(key), "something has just been put there"))
             };
@@ -165,14 +220,14 @@ fn publish_sidecar(
         Standing::File(file, _) => read_on_disk(&file, key)?,
     };
     match existing {
-        Some(existing) if describes(&existing, &ours) => Ok(existing),
+        Some(existing) if describes(&existing, &ours) => Ok((existing, true)),
         // A body stands with a sidecar of another: which of them is right is not ours to say.
         Some(_) if !body_was_free => Err(conflict(
             sidecar_path(key),
             "the sidecar there describes another body than the one beside it",
         )),
         // Left alone by a crash, or without meaning: it speaks for no body that is here.
-        _ => beside.replace(folder, &name).map(|()| ours).map_err(failed),
+        _ => beside.replace(folder, &name).map(|()| (ours, false)).map_err(failed),
     }
 }
 
@@ -207,48 +262,37 @@ pub(super) fn adopt(root: &Root, key: &StoreKey, recording: &RecordingRef) -> Re
         return Ok(None);
     }
     sync_folders(root, key, &folder)?;
-    Ok(Some(stored(key, sidecar)))
+    Ok(Some(stored(key, sidecar, true)))
 }
 
 /// Makes a file's bytes durable and hashes what the disk gives back.
 ///
 /// The cache is dropped in between: a sync that failed in an earlier life would leave there what the disk never got.
-fn hash_on_disk(mut file: &File, key: &StoreKey) -> Result<(Sha256Digest, u64), StoreError> {
-    settle(file).map_err(|refused| StoreError::local("sync", key.to_string(), refused))?;
-    let mut hash = || {
-        let (mut sha256, mut size_bytes) = (Sha256::new(), 0_u64);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok((Sha256Digest(sha256.finalize().into()), size_bytes)),
-                Ok(count) => {
-                    sha256.update(&buffer[..count]);
-                    size_bytes += count as u64;
-                }
-                Err(again) if again.kind() == io::ErrorKind::Interrupted => {}
-                Err(refused) => return Err(refused),
-            }
-        }
-    };
-    hash().map_err(|refused| StoreError::local("read", key.to_string(), refused))
+fn hash_on_disk(file: &File, key: &StoreKey) -> Result<(Sha256Digest, u64), StoreError> {
+    let local = |op| move |refused| StoreError::local(op, key.to_string(), refused);
+    file.sync_all().map_err(local("sync"))?;
+    reread::hash(file, &ReadPace::default())
+        .and_then(|hashed| hashed.ok_or_else(|| io::Error::other("nobody stops this")))
+        .map_err(local("read"))
 }
 
 /// Makes a sidecar's bytes durable and reads what the disk gives back; `None` where that is no sidecar.
 fn read_on_disk(file: &File, key: &StoreKey) -> Result<Option<Sidecar>, StoreError> {
     let local = |op| move |refused| StoreError::local(op, sidecar_path(key), refused);
-    settle(file).map_err(local("sync"))?;
-    let mut text = Vec::new();
-    file.take(LONGEST_SIDECAR_BYTES)
-        .read_to_end(&mut text)
-        .map_err(local("read"))?;
-    Ok(String::from_utf8(text).ok().and_then(|text| sidecar::parse(&text).ok()))
+    file.sync_all().map_err(local("sync"))?;
+    Ok(read_sidecar(file).map_err(local("read"))?.ok())
 }
 
-fn settle(file: &File) -> io::Result<()> {
-    file.sync_all()?;
+/// Reads a sidecar from the disk, or says why it is none.
+pub(super) fn read_sidecar(file: &File) -> io::Result<Result<Sidecar, String>> {
     // Advice only: where it is not taken, the cache is read.
     let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
-    Ok(())
+    let mut text = Vec::new();
+    file.take(LONGEST_SIDECAR_BYTES).read_to_end(&mut text)?;
+    Ok(match std::str::from_utf8(&text) {
+        Ok(text) => sidecar::parse(text).map_err(|why| why.to_string()),
+        Err(_) => Err("not text".to_owned()),
+    })
 }
 
 fn sync_folders(root: &Root, key: &StoreKey, folder: &File) -> Result<(), StoreError> {
@@ -264,12 +308,12 @@ fn conflict(path: String, reason: &str) -> StoreError {
     StoreError::because(StoreErrorKind::Conflict, "publish", path, reason)
 }
 
-fn sidecar_path(key: &StoreKey) -> String {
+pub(super) fn sidecar_path(key: &StoreKey) -> String {
     let folders: Vec<_> = key.folders().collect();
     format!("{}/{}", folders.join("/"), key.sidecar_name())
 }
 
-fn stored(key: &StoreKey, sidecar: Sidecar) -> StoredObject {
+fn stored(key: &StoreKey, sidecar: Sidecar, was_there: bool) -> StoredObject {
     StoredObject {
         key: key.clone(),
         size_bytes: sidecar.size_bytes,
@@ -278,5 +322,11 @@ fn stored(key: &StoreKey, sidecar: Sidecar) -> StoredObject {
         etag: sidecar.etag,
         archived_at: sidecar.archived_at,
         remark: sidecar.remark,
+        earlier: was_there.then(|| {
+            Box::new(EarlierSidecar {
+                metadata: sidecar.metadata,
+                history: sidecar.history,
+            })
+        }),
     }
 }

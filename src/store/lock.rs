@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::Stat;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -48,15 +48,18 @@ pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, Open
         let path = path.clone();
         move |source| OpenError::Io { op, path, source }
     };
+    let refuse_planted = |stat: &Stat| match durable::no_file_of_ours(stat) {
+        None => Ok(()),
+        Some(found) => Err(OpenError::NotOurs {
+            path: path.clone(),
+            found,
+            wanted: "a file",
+        }),
+    };
+    // Looked at before it is opened, since opening alone can do something to a device; and after, since what is signed
+    // must be what was looked at.
     if let Some(found) = durable::stat(folder, LOCK).map_err(io("look at"))? {
-        let found = durable::kind(&found);
-        if found != FileType::RegularFile {
-            return Err(OpenError::NotOurs {
-                path,
-                found: durable::in_words(found),
-                wanted: "a file",
-            });
-        }
+        refuse_planted(&found)?;
     }
     let file = durable::open_or_create_file(folder, LOCK, modes.file).map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::NotWritable {
@@ -69,6 +72,8 @@ pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, Open
             source,
         },
     })?;
+    let opened = rustix::fs::fstat(&file).map_err(|refused| io("look at")(refused.into()))?;
+    refuse_planted(&opened)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {

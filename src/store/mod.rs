@@ -5,9 +5,13 @@
 
 mod durable;
 mod error;
+mod kept;
 mod local;
 mod lock;
 mod marker;
+mod place;
+mod reader;
+mod reread;
 mod root;
 pub mod sidecar;
 mod staging;
@@ -21,6 +25,13 @@ pub use error::Conflict;
 pub use error::OpenError;
 pub use error::StoreError;
 pub use error::StoreErrorKind;
+pub use kept::Kept;
+pub use reader::Expected;
+pub use reader::Listing;
+pub use reader::Reread;
+pub use reader::StoreReader;
+pub use reader::Walk;
+pub use reread::ReadPace;
 pub use staging::BodyFacts;
 pub use staging::BodyPlan;
 pub use staging::SealedBody;
@@ -29,6 +40,7 @@ pub use staging::StagedBody;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::RecordingRef;
 use crate::domain::key::StoreKey;
+use crate::domain::recording::History;
 use crate::domain::report::StoredObject;
 use root::Root;
 use root::STAGING;
@@ -55,6 +67,8 @@ pub struct SidecarNote {
     pub recording: RecordingRef,
     /// Upstream's JSON object, without `url` and without signed links. Its `id` is the recording's.
     pub metadata: String,
+    /// What the catalog knows of it besides.
+    pub history: History,
     /// The media host's `Content-Type`, verbatim.
     pub content_type: Option<String>,
     /// The media host's `ETag`, verbatim.
@@ -112,16 +126,30 @@ impl Store {
     /// Tries in a directory what an archive needs: make, write, sync, rename and remove a file. Takes no lock, and leaves
     /// the place as it was. Blocks.
     ///
+    /// Returns what is allowed there and should be known, in one line.
+    ///
     /// # Errors
-    /// Says which of them the place refuses.
-    pub fn try_place(dir: &Path) -> Result<(), OpenError> {
+    /// Says which of them the place refuses, that others could change what lies there, or that it is neither empty nor an
+    /// archive.
+    pub fn try_place(dir: &Path) -> Result<Option<String>, OpenError> {
         let io = |source| OpenError::Io {
             op: "write to",
             path: dir.to_owned(),
             source,
         };
         let resolved = dir.canonicalize().map_err(io)?;
-        durable::try_folder(&root::open_to_look(&resolved)?).map_err(io)
+        let folder = root::open(&resolved)?;
+        marker::examine(&folder, &resolved, None)?;
+        durable::try_folder(&folder).map_err(io)?;
+        place::remark(&folder, &resolved).map_err(io)
+    }
+
+    /// The read side.
+    ///
+    /// # Errors
+    /// As [`StoreReader::open`].
+    pub fn reader(&self) -> Result<StoreReader, OpenError> {
+        StoreReader::open(&self.root.dir)
     }
 
     /// The id in the archive's marker.
@@ -140,6 +168,12 @@ impl Store {
     #[must_use]
     pub fn cleared_staging(&self) -> u64 {
         self.root.cleared_staging
+    }
+
+    /// What was found when the archive was opened that is allowed and should be known, each in one line.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.root.remarks
     }
 
     /// Whether there is any file at all below `recordings/`. Stops at the first. Blocks.
@@ -195,6 +229,53 @@ impl Store {
     pub async fn adopt(&self, key: &StoreKey, recording: &RecordingRef) -> Result<Option<StoredObject>, StoreError> {
         let (root, key, recording) = (Arc::clone(&self.root), key.clone(), recording.clone());
         on_disk("adopt from", move || local::adopt(&root, &key, &recording)).await
+    }
+
+    /// Names a folder below `damaged/` for what stands at this recording's names. It is made by [`Store::keep`].
+    ///
+    /// # Errors
+    /// Of kind `Local` when the system gives no random bytes.
+    pub fn kept_folder(&self, key: &StoreKey) -> Result<String, StoreError> {
+        kept::new_folder(&self.root, key)
+            .map_err(|refused| StoreError::local("name a folder for", key.to_string(), refused))
+    }
+
+    /// Moves what stands at this recording's names into a folder from [`Store::kept_folder`], durably, so that the names are
+    /// free. Runs to its end once begun.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the disk refuses. Some of it may have been moved.
+    pub async fn keep(&self, key: &StoreKey, kept_path: &str, what: Kept) -> Result<(), StoreError> {
+        let (root, key, kept_path) = (Arc::clone(&self.root), key.clone(), kept_path.to_owned());
+        on_disk("keep what stands in", move || kept::keep(&root, &key, &kept_path, what)).await
+    }
+
+    /// Whether anything stands at this recording's body's name.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the disk refuses.
+    pub async fn is_taken(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        let (root, key) = (Arc::clone(&self.root), key.clone());
+        on_disk("look at", move || kept::is_taken(&root, &key)).await
+    }
+
+    /// Writes the sidecar of a stored body anew, in the place of the one that is there, durably. Runs to its end once
+    /// begun.
+    ///
+    /// # Errors
+    /// Of kind `Conflict` when something stands there that is no sidecar of ours or describes another body; it is left as
+    /// it is. Of kind `Local` when the disk refuses.
+    pub async fn describe_again(
+        &self,
+        object: StoredObject,
+        metadata: String,
+        history: History,
+    ) -> Result<(), StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("describe again in", move || {
+            local::describe_again(&root, object, metadata, history)
+        })
+        .await
     }
 }
 

@@ -20,6 +20,7 @@ use super::error::OpenError;
 use super::lock;
 use super::lock::Lock;
 use super::marker;
+use super::place;
 use crate::domain::clock::SharedClock;
 use crate::domain::key::RECORDINGS;
 use crate::domain::key::StoreKey;
@@ -40,6 +41,7 @@ pub(super) struct Root {
     pub(super) min_free_bytes: u64,
     pub(super) clock: SharedClock,
     pub(super) cleared_staging: u64,
+    pub(super) remarks: Vec<String>,
     /// Folders whose entry in their parent is known to be on the disk, and that of every folder above them.
     durable_folders: Mutex<HashSet<String>>,
     /// Held, never read: dropping it gives up the archive.
@@ -76,7 +78,15 @@ impl Root {
         if mount(&staging).map_err(io("look at", &dir))? != mount(&recordings).map_err(io("look at", &dir))? {
             return Err(OpenError::TwoFileSystems { dir });
         }
-        let cleared_staging = durable::clear_files(&staging).map_err(io("clear", &dir.join(STAGING)))?;
+        let (cleared_staging, foreign) = durable::clear_files(&staging).map_err(io("clear", &dir.join(STAGING)))?;
+        let mut remarks = Vec::from_iter(place::remark(&folder, &dir).map_err(io("look at", &dir))?);
+        if let Some(foreign) = foreign {
+            let staging = dir.join(STAGING);
+            remarks.push(format!(
+                "in {} lies {foreign}, which is left alone: move it away",
+                staging.display()
+            ));
+        }
         Ok(Self {
             dir,
             id: marker.id,
@@ -87,6 +97,7 @@ impl Root {
             min_free_bytes: options.min_free_bytes,
             clock: options.clock.clone(),
             cleared_staging,
+            remarks,
             durable_folders: Mutex::default(),
             _lock: lock,
         })
@@ -198,24 +209,11 @@ pub(super) fn open_to_look(dir: &Path) -> Result<File, OpenError> {
     durable::open_resolved(dir).map_err(refused)
 }
 
-/// Opens a resolved place and refuses one that everybody may write to.
-fn open(dir: &Path) -> Result<File, OpenError> {
+/// Opens a resolved place and refuses one that others can change.
+pub(super) fn open(dir: &Path) -> Result<File, OpenError> {
     let folder = open_to_look(dir)?;
-    let io = |source| OpenError::Io {
-        op: "look at",
-        path: dir.to_owned(),
-        source,
-    };
-    let mode = rustix::fs::fstat(&folder)
-        .map_err(|refused| io(refused.into()))?
-        .st_mode
-        & 0o7777;
-    if mode & 0o002 != 0 {
-        return Err(OpenError::WorldWritable {
-            dir: dir.to_owned(),
-            mode,
-        });
-    }
+    place::check_folder(&folder, dir)?;
+    place::check_above(dir)?;
     Ok(folder)
 }
 
@@ -247,7 +245,7 @@ fn make_private(folder: &File, modes: Modes) -> io::Result<()> {
 fn part(folder: &File, dir: &Path, name: &str, modes: Modes) -> Result<File, OpenError> {
     let path = dir.join(name);
     match durable::make_folder(folder, name, modes.folder) {
-        Ok((part, false)) => Ok(part),
+        Ok((part, false)) => place::check_folder(&part, &path).map(|()| part),
         Ok((part, true)) => match folder.sync_all() {
             Ok(()) => Ok(part),
             Err(source) => Err(refused("sync", dir.to_owned(), source)),

@@ -1,7 +1,7 @@
 //! The JSON file beside each body: what upstream said of the recording, and what we say of the body.
 //!
-//! One object. Our members come first, then upstream's at the same level, their order and their text as they were; an
-//! upstream member that has one of our names goes into the object `upstream`. Must not know: files.
+//! One object. Our members come first, then upstream's at the same level, their order and their text as they were. Where
+//! upstream uses one of our names, its object stands whole as the member `upstream`. Must not know: files.
 
 use std::fmt;
 use std::fmt::Write;
@@ -17,10 +17,17 @@ use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::recording::History;
+use crate::domain::recording::MetadataVersion;
 
 /// The names that are ours; `upstream` holds what upstream says under one of them.
-const OUR_NAMES: [&str; 9] = [
+const OUR_NAMES: [&str; 14] = [
     "workspace",
+    "workspace_id",
+    "created_at",
+    "first_seen_at",
+    "attempts",
+    "metadata_versions",
     "sha256",
     "size_bytes",
     "content_type",
@@ -51,6 +58,8 @@ pub struct Sidecar {
     pub archiver_version: String,
     /// Something an operator may want to look at.
     pub remark: Option<String>,
+    /// What the catalog knew besides; `None` in one that does not say it.
+    pub history: Option<History>,
     /// Upstream's object. Read back, it has no white space between its outermost members.
     pub metadata: String,
 }
@@ -86,7 +95,7 @@ impl Sidecar {
 /// # Errors
 /// When `metadata` is not one JSON object.
 pub fn render(sidecar: &Sidecar) -> Result<String, InvalidSidecar> {
-    let (moved, kept): (Vec<_>, Vec<_>) = members(&sidecar.metadata)?.into_iter().partition(Member::is_ours);
+    let upstream = members(&sidecar.metadata)?;
     let text = |text: &str| serde_json::Value::from(text).to_string();
     let option = |text: &Option<String>| serde_json::Value::from(text.as_deref()).to_string();
     let mut lines = vec![
@@ -101,15 +110,40 @@ pub fn render(sidecar: &Sidecar) -> Result<String, InvalidSidecar> {
     if sidecar.remark.is_some() {
         lines.push(format!("\"remark\": {}", option(&sidecar.remark)));
     }
-    lines.extend(kept.iter().map(|member| format!("{}: {}", member.name, member.value)));
-    if !moved.is_empty() {
-        let moved: Vec<_> = moved
-            .iter()
-            .map(|member| format!("    {}: {}", member.name, member.value))
-            .collect();
-        lines.push(format!("\"{UPSTREAM}\": {{\n{}\n  }}", moved.join(",\n")));
+    if let Some(history) = &sidecar.history {
+        lines.extend(history_lines(history)?);
+    }
+    if upstream.iter().any(Member::is_ours) {
+        lines.push(format!("\"{UPSTREAM}\": {}", sidecar.metadata));
+    } else {
+        lines.extend(
+            upstream
+                .iter()
+                .map(|member| format!("{}: {}", member.name, member.value)),
+        );
     }
     Ok(format!("{{\n  {}\n}}\n", lines.join(",\n  ")))
+}
+
+fn history_lines(history: &History) -> Result<Vec<String>, InvalidSidecar> {
+    let mut lines = vec![
+        format!("\"workspace_id\": \"{}\"", history.workspace_id),
+        format!("\"created_at\": \"{}\"", history.created_at),
+        format!("\"first_seen_at\": \"{}\"", history.first_seen_at),
+        format!("\"attempts\": {}", history.attempts),
+    ];
+    let mut versions = Vec::with_capacity(history.versions.len());
+    for version in &history.versions {
+        members(&version.metadata)?;
+        versions.push(format!(
+            "    {{\"superseded_at\": \"{}\", \"metadata\": {}}}",
+            version.superseded_at, version.metadata
+        ));
+    }
+    if !versions.is_empty() {
+        lines.push(format!("\"metadata_versions\": [\n{}\n  ]", versions.join(",\n")));
+    }
+    Ok(lines)
 }
 
 /// Reads a sidecar.
@@ -119,9 +153,18 @@ pub fn render(sidecar: &Sidecar) -> Result<String, InvalidSidecar> {
 pub fn parse(text: &str) -> Result<Sidecar, InvalidSidecar> {
     let (ours, mut upstream): (Vec<_>, Vec<_>) = members(text)?.into_iter().partition(Member::is_ours);
     let ours = Ours(ours);
-    if let Some(moved) = ours.find(UPSTREAM)? {
-        upstream.extend(members(moved.get()).map_err(|_| InvalidSidecar::Member(UPSTREAM))?);
-    }
+    let metadata = match ours.find(UPSTREAM)? {
+        Some(whole) => {
+            let moved = members(whole.get()).map_err(|_| InvalidSidecar::Member(UPSTREAM))?;
+            if upstream.is_empty() {
+                whole.get().to_owned()
+            } else {
+                upstream.extend(moved);
+                join(&upstream)
+            }
+        }
+        None => join(&upstream),
+    };
     Ok(Sidecar {
         workspace: ours.parsed("workspace")?,
         sha256: ours.parsed("sha256")?,
@@ -134,8 +177,42 @@ pub fn parse(text: &str) -> Result<Sidecar, InvalidSidecar> {
             Some(_) => ours.read("remark")?,
             None => None,
         },
-        metadata: join(&upstream),
+        history: read_history(&ours)?,
+        metadata,
     })
+}
+
+/// A version as it stands in a sidecar.
+#[derive(Deserialize)]
+struct Version<'a> {
+    superseded_at: String,
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+fn read_history(ours: &Ours<'_>) -> Result<Option<History>, InvalidSidecar> {
+    if ours.find("first_seen_at")?.is_none() {
+        return Ok(None);
+    }
+    let malformed = InvalidSidecar::Member("metadata_versions");
+    let mut versions = Vec::new();
+    if let Some(raw) = ours.find("metadata_versions")? {
+        let read: Vec<Version<'_>> = serde_json::from_str(raw.get()).map_err(|_| malformed.clone())?;
+        for version in read {
+            members(version.metadata.get()).map_err(|_| malformed.clone())?;
+            versions.push(MetadataVersion {
+                superseded_at: version.superseded_at.parse().map_err(|_| malformed.clone())?,
+                metadata: version.metadata.get().to_owned(),
+            });
+        }
+    }
+    Ok(Some(History {
+        workspace_id: ours.parsed("workspace_id")?,
+        created_at: ours.parsed("created_at")?,
+        first_seen_at: ours.parsed("first_seen_at")?,
+        attempts: ours.read("attempts")?,
+        versions,
+    }))
 }
 
 /// Our members as read, in any order.
@@ -252,11 +329,28 @@ mod tests {
         })
     }
 
+    fn history() -> impl Strategy<Value = History> {
+        let time = || (0_i64..4_000_000_000_000_000).prop_map(|at| Timestamp::from_microseconds(at).unwrap());
+        let version = (time(), object(text())).prop_map(|(superseded_at, metadata)| MetadataVersion {
+            superseded_at,
+            metadata,
+        });
+        let versions = proptest::collection::vec(version, 0..3);
+        (time(), time(), any::<u32>(), versions).prop_map(|(created_at, first_seen_at, attempts, versions)| History {
+            workspace_id: "w-1".parse().unwrap(),
+            created_at,
+            first_seen_at,
+            attempts,
+            versions,
+        })
+    }
+
     prop_compose! {
         fn sidecar(metadata: BoxedStrategy<String>)(
             metadata in metadata, sha256 in any::<[u8; 32]>(), size_bytes in any::<u64>(),
             content_type in proptest::option::of(text()), etag in proptest::option::of(text()),
             remark in proptest::option::of(text()), micros in 0_i64..4_000_000_000_000_000,
+            history in proptest::option::of(history()),
         ) -> Sidecar {
             Sidecar {
                 workspace: "support".parse().unwrap(),
@@ -267,19 +361,10 @@ mod tests {
                 archived_at: Timestamp::from_microseconds(micros).unwrap(),
                 archiver_version: "0.1.0".to_owned(),
                 remark,
+                history,
                 metadata,
             }
         }
-    }
-
-    fn sorted(object: &str) -> Vec<String> {
-        let mut all: Vec<_> = members(object)
-            .unwrap()
-            .iter()
-            .map(|m| format!("{}:{}", m.name, m.value))
-            .collect();
-        all.sort();
-        all
     }
 
     proptest! {
@@ -294,11 +379,7 @@ mod tests {
         fn upstream_members_with_our_names_are_kept_beside(
             sidecar in sidecar(object(proptest::sample::select(&OUR_NAMES[..]).prop_map(str::to_owned)).boxed()),
         ) {
-            let text = render(&sidecar).unwrap();
-            let read = parse(&text).unwrap();
-            prop_assert_eq!(sorted(&read.metadata), sorted(&sidecar.metadata));
-            prop_assert_eq!((read.sha256, read.size_bytes), (sidecar.sha256, sidecar.size_bytes));
-            prop_assert_eq!(render(&read).unwrap(), text);
+            prop_assert_eq!(parse(&render(&sidecar).unwrap()).unwrap(), sidecar);
         }
 
         #[test]
@@ -319,7 +400,17 @@ mod tests {
             archived_at: "2026-03-01T10:00:00Z".parse().unwrap(),
             archiver_version: "0.1.0".to_owned(),
             remark: None,
-            metadata: r#" { "id" : "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd", "duration": 1.50, "etag": 7 } "#.to_owned(),
+            history: Some(History {
+                workspace_id: "8bc02f53".parse().unwrap(),
+                created_at: "2026-03-01T08:00:00Z".parse().unwrap(),
+                first_seen_at: "2026-03-01T09:00:00Z".parse().unwrap(),
+                attempts: 1,
+                versions: vec![MetadataVersion {
+                    superseded_at: "2026-03-02T00:00:00Z".parse().unwrap(),
+                    metadata: r#"{"id":1}"#.to_owned(),
+                }],
+            }),
+            metadata: r#"{ "id" : "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd", "duration": 1.50, "etag": 7 }"#.to_owned(),
         };
         let text = render(&sidecar).unwrap();
         let sha256 = "ab".repeat(32);
@@ -334,11 +425,14 @@ mod tests {
   "etag": "\"x\"",
   "archived_at": "2026-03-01T10:00:00Z",
   "archiver_version": "0.1.0",
-  "id": "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd",
-  "duration": 1.50,
-  "upstream": {{
-    "etag": 7
-  }}
+  "workspace_id": "8bc02f53",
+  "created_at": "2026-03-01T08:00:00Z",
+  "first_seen_at": "2026-03-01T09:00:00Z",
+  "attempts": 1,
+  "metadata_versions": [
+    {{"superseded_at": "2026-03-02T00:00:00Z", "metadata": {{"id":1}}}}
+  ],
+  "upstream": {{ "id" : "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd", "duration": 1.50, "etag": 7 }}
 }}
 "#
             )
@@ -349,7 +443,10 @@ mod tests {
             ("", InvalidSidecar::Syntax { line: 1, column: 0 }),
             ("{}", InvalidSidecar::Member("workspace")),
             (&text.replace("64000", "-1"), InvalidSidecar::Member("size_bytes")),
-            (&text.replace("\"id\"", "\"sha256\""), InvalidSidecar::Member("sha256")),
+            (
+                &text.replace("\"attempts\"", "\"sha256\""),
+                InvalidSidecar::Member("sha256"),
+            ),
         ] {
             assert_eq!(parse(bad), Err(why));
         }

@@ -100,6 +100,7 @@ fn the_example_states_the_defaults() {
     assert_eq!(stated.api, bare.api);
     assert_eq!(stated.sync, bare.sync);
     assert_eq!(stated.download, bare.download);
+    assert_eq!(stated.verify, bare.verify);
     assert_eq!(stated.http, bare.http);
     assert_eq!(stated.shutdown, bare.shutdown);
 }
@@ -136,13 +137,15 @@ fn the_example_names_every_key_and_no_other() {
         "api",
         "sync",
         "download",
+        "verify",
+        "tls",
         "http",
         "shutdown",
         "workspaces.support",
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 31, "{known:?}");
+    assert_eq!(known.len(), 35, "{known:?}");
 }
 
 #[test]
@@ -153,6 +156,8 @@ fn the_environment_wins_and_stays_text() {
         &[
             ("BIRDKEEP_DOWNLOAD__CONCURRENCY", "8"),
             ("BIRDKEEP_DOWNLOAD__ALLOWED_HOSTS", "*.amazonaws.com, 127.0.0.1:9000"),
+            ("BIRDKEEP_DOWNLOAD__PRIVATE_HOSTS", "media.intern.example"),
+            ("https_proxy", "http://proxy.intern:3128"),
             ("BIRDKEEP_ARCHIVE__GROUP_READABLE", "true"),
             ("BIRDKEEP_ARCHIVE__ID", "0012"),
             ("BIRDKEEP_ARCHIVE__MIN_FREE", "0"),
@@ -169,6 +174,9 @@ fn the_environment_wins_and_stays_text() {
     );
     let config = place.load().unwrap().config;
     assert_eq!((config.download.concurrency, config.download.max_attempts), (8, 5));
+    assert_eq!(config.proxy_hosts, ["proxy.intern"]);
+    let private: Vec<String> = config.download.private_hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(private, ["media.intern.example"]);
     let hosts: Vec<String> = config.download.allowed_hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["*.amazonaws.com", "127.0.0.1:9000"]);
     assert_eq!(

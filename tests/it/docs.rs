@@ -154,7 +154,9 @@ fn documented_keys() -> BTreeSet<String> {
 
 #[test]
 fn every_key_that_the_documents_name_exists() {
-    const SECTIONS: [&str; 7] = ["archive", "catalog", "api", "sync", "download", "http", "shutdown"];
+    const SECTIONS: [&str; 8] = [
+        "archive", "catalog", "api", "sync", "download", "verify", "http", "shutdown",
+    ];
     let keys = documented_keys();
     assert!(
         keys.contains("shutdown.grace") && keys.contains("archive.id"),

@@ -17,8 +17,9 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("lister", &["domain", "api", "catalog"]),
     ("fetcher", &["domain", "http", "api", "store"]),
     ("sweep", &["domain", "catalog", "store"]),
+    ("verify", &["domain", "catalog", "store"]),
     ("queue", &["domain", "catalog", "fetcher"]),
-    ("scheduler", &["domain", "lister", "sweep"]),
+    ("scheduler", &["domain", "lister", "sweep", "verify"]),
     (
         "config",
         &[
@@ -45,12 +46,16 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "lister",
             "fetcher",
             "sweep",
+            "verify",
             "queue",
             "scheduler",
             "config",
         ],
     ),
-    ("cli", &["domain", "config", "app", "lifecycle", "telemetry", "catalog"]),
+    (
+        "cli",
+        &["domain", "config", "app", "lifecycle", "telemetry", "catalog", "verify"],
+    ),
 ];
 
 /// Lines a source file may have, its tests included.

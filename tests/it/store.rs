@@ -20,6 +20,8 @@ use birdkeep::domain::digest::Sha256Digest;
 use birdkeep::domain::ids::RecordingRef;
 use birdkeep::domain::key::StoreKey;
 use birdkeep::domain::recording::Format;
+use birdkeep::domain::recording::History;
+use birdkeep::domain::report::EarlierSidecar;
 use birdkeep::domain::report::StoredObject;
 use birdkeep::store::BodyPlan;
 use birdkeep::store::OpenError;
@@ -81,6 +83,13 @@ fn note() -> SidecarNote {
         content_type: Some("audio/mpeg".to_owned()),
         etag: Some("\"abc\"".to_owned()),
         remark: None,
+        history: History {
+            workspace_id: "w-1".parse().unwrap(),
+            created_at: "2023-10-23T15:55:08.234Z".parse().unwrap(),
+            first_seen_at: "2023-10-23T15:56:00Z".parse().unwrap(),
+            attempts: 2,
+            versions: Vec::new(),
+        },
     }
 }
 
@@ -89,6 +98,18 @@ const PLAN: BodyPlan = BodyPlan {
     want_md5: true,
     max_bytes: 10_000_000,
 };
+
+/// What is returned of an object whose sidecar was there already.
+fn found_again(stored: &StoredObject) -> StoredObject {
+    let earlier = EarlierSidecar {
+        metadata: note().metadata,
+        history: Some(note().history),
+    };
+    StoredObject {
+        earlier: Some(Box::new(earlier)),
+        ..stored.clone()
+    }
+}
 
 /// Bytes that differ from place to place.
 fn body(length: usize) -> Vec<u8> {
@@ -151,6 +172,12 @@ fn node(path: &Path, kind: FileType) {
 
 fn fifo(path: &Path) {
     node(path, FileType::Fifo);
+}
+
+/// A device that nobody drives: whoever opens it is told so. Only root may make it.
+fn device(path: &Path, kind: FileType) {
+    let number = rustix::fs::makedev(60, 7);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::from_raw_mode(0o600), number).unwrap();
 }
 
 fn os_error(error: &StoreError) -> Option<i32> {
@@ -247,7 +274,7 @@ async fn the_same_body_again_is_adopted_and_another_is_a_conflict() {
     };
     let before = (inodes(), fs::read(beside(dir.path())).unwrap());
 
-    assert_eq!(publish(&store, &body(1000)).await.unwrap(), first);
+    assert_eq!(publish(&store, &body(1000)).await.unwrap(), found_again(&first));
 
     for other in [body(999), body(1000).into_iter().rev().collect()] {
         let error = publish(&store, &other).await.unwrap_err();
@@ -672,15 +699,18 @@ async fn nothing_planted_in_the_archive_is_followed_overwritten_or_waited_for() 
             folder => dir.join(folder),
         };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let plants: [fn(&Path, &Path); 6] = [
+        let plants: [fn(&Path, &Path); 8] = [
             |path, outside| symlink(outside, path).unwrap(),
             |path, outside| symlink(outside.join("canary"), path).unwrap(),
             |path, outside| symlink(outside.join("nowhere"), path).unwrap(),
             |path, _| fifo(path),
             |path, outside| fs::hard_link(outside.join("canary"), path).unwrap(),
             |path, _| node(path, FileType::Socket),
+            |path, _| device(path, FileType::CharacterDevice),
+            |path, _| device(path, FileType::BlockDevice),
         ];
-        for (which, plant) in plants.into_iter().enumerate() {
+        let plants = &plants[..if is_root() { plants.len() } else { 6 }];
+        for (which, plant) in plants.iter().enumerate() {
             plant(&path, &outside);
             let patience = Duration::from_secs(10);
             let adopted = tokio::time::timeout(patience, store.adopt(&key(), &recording()))
@@ -744,7 +774,7 @@ async fn a_body_that_a_crash_left_is_adopted_only_if_all_of_it_is_right() {
     assert_eq!(entries(&dir.path().join("recordings")), [""; 0]);
 
     let stored = publish(&store, &body(5000)).await.unwrap();
-    assert_eq!(adopt().await, Some(stored.clone()));
+    assert_eq!(adopt().await, Some(found_again(&stored)));
     let (bytes, text) = (
         fs::read(media(dir.path())).unwrap(),
         fs::read_to_string(beside(dir.path())).unwrap(),
@@ -774,7 +804,7 @@ async fn a_body_that_a_crash_left_is_adopted_only_if_all_of_it_is_right() {
     fs::remove_file(beside(dir.path())).unwrap();
     assert_eq!(adopt().await, None);
     assert_eq!(publish(&store, &body(5000)).await.unwrap(), stored);
-    assert_eq!(adopt().await, Some(stored));
+    assert_eq!(adopt().await, Some(found_again(&stored)));
 
     let mut flipped = bytes.clone();
     flipped[4999] ^= 1;

@@ -9,3 +9,4 @@ mod disk;
 mod elsewhere;
 mod modes;
 mod refusals;
+mod sidecars;

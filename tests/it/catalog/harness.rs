@@ -227,13 +227,18 @@ pub(super) fn odd(raw: &str, id: Option<RecordingId>) -> SetAside {
 
 pub(super) fn stored(claim: &Claim, archived_at: Timestamp) -> StoredObject {
     StoredObject {
-        key: StoreKey::new(&claim.recording, claim.created_at, Format::from_upstream(&claim.format)),
+        key: StoreKey::new(
+            &claim.recording,
+            claim.history.created_at,
+            Format::from_upstream(&claim.format),
+        ),
         size_bytes: 1_000,
         sha256: Sha256Digest([7; 32]),
         content_type: Some("audio/mpeg".to_owned()),
         etag: Some("\"abc\"".to_owned()),
         archived_at,
         remark: Some("shorter than stated".to_owned()),
+        earlier: None,
     }
 }
 

@@ -107,10 +107,10 @@ impl Model {
 fn end(claim: &Claim, ending: Ending) -> ClaimEnd {
     match ending {
         Ending::Completed => ClaimEnd::Completed(stored(claim, noon())),
-        Ending::Failed { spent } => failed(claim.attempts + 1, spent, noon()),
+        Ending::Failed { spent } => failed(claim.history.attempts + 1, spent, noon()),
         Ending::Gone => ClaimEnd::Gone {
             reason: "404".to_owned(),
-            attempts: claim.attempts + 1,
+            attempts: claim.history.attempts + 1,
             not_before: noon(),
         },
         Ending::Released => ClaimEnd::Released {

@@ -12,11 +12,14 @@ use birdkeep::catalog::CatalogReader;
 use birdkeep::catalog::Refusal;
 use birdkeep::domain::state::State;
 use sqlx::Connection as _;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::SqliteConnection;
 
 use super::harness::ARCHIVE;
 use super::harness::Bench;
 use super::harness::available;
 use super::harness::clock_at_noon;
+use super::harness::id;
 use super::harness::noon;
 use super::harness::options;
 use super::harness::workspace;
@@ -38,7 +41,7 @@ async fn a_new_catalog_is_private_and_knows_its_archive() {
     }
     let archive = bench.catalog.reader().archive().await.unwrap();
     assert_eq!((archive.archive_id.as_str(), archive.created_at), (ARCHIVE, noon()));
-    assert_eq!(bench.number("PRAGMA user_version").await, 1);
+    assert_eq!(bench.number("PRAGMA user_version").await, 2);
     assert_eq!(bench.catalog.reader().integrity().await.unwrap(), Vec::<String>::new());
 }
 
@@ -223,4 +226,46 @@ async fn a_known_workspace_never_changes_its_id() {
         .map(|found| found.name.to_string())
         .collect();
     assert_eq!(names, ["sales", "support"]);
+}
+
+#[tokio::test]
+async fn a_catalog_of_the_first_schema_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let migrations = tempfile::tempdir().unwrap();
+    let first = "0001_catalog.sql";
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    fs::copy(sources.join(first), migrations.path().join(first)).unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let file = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&file).await.unwrap();
+    let migrator = sqlx::migrate::Migrator::new(migrations.path()).await.unwrap();
+    migrator.run(&mut old).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO archive VALUES (1, 'archive-1', 0);
+         INSERT INTO workspaces (workspace, name, id, registered_at) VALUES (1, 'support', 'support-id', 0);
+         INSERT INTO recordings (workspace, id, status, created_at, format, metadata, first_seen_at, last_seen_at, state,
+             path, size_bytes, sha256, archived_at)
+         VALUES (1, x'01010101010101010101010101010101', 'available', 0, 'mp3', '{}', 7, 7, 'archived',
+             'recordings/support/1970/01/01/19700101T000000Z_01010101-0101-0101-0101-010101010101.mp3', 5, zeroblob(32), 9)",
+    )
+    .execute(&mut old)
+    .await
+    .unwrap();
+    old.close().await.unwrap();
+
+    let options = CatalogOptions {
+        recordings_exist: true,
+        ..options(&dir, &clock_at_noon(), 1)
+    };
+    let catalog = Catalog::open(options).await.unwrap();
+    let reader = catalog.reader();
+    assert_eq!(reader.integrity().await.unwrap(), Vec::<String>::new());
+    let shown = reader.show(&id(1)).await.unwrap();
+    assert_eq!((shown.len(), shown[0].row.state), (1, State::Archived));
+    // Its sidecar was written before it held what the catalog knows: it is to be written anew, once.
+    let stale = reader.stale_sidecars(None, 9).await.unwrap();
+    assert_eq!((stale.len(), stale[0].history.first_seen_at.as_microseconds()), (1, 7));
+    assert_eq!(reader.stale_sidecars(stale.last(), 9).await.unwrap(), []);
+    catalog.note_sidecars(&stale).await.unwrap();
+    assert_eq!(reader.stale_sidecars(None, 9).await.unwrap(), []);
 }

@@ -54,11 +54,11 @@ async fn a_claim_carries_what_a_fetch_needs_and_is_given_once() {
     let (claim, listed) = (&claims[0], available(3));
     assert_eq!(claim.recording, of_support(3));
     assert_eq!(
-        (claim.created_at, claim.duration_seconds),
+        (claim.history.created_at, claim.duration_seconds),
         (listed.created_at, listed.duration_seconds)
     );
     assert_eq!(
-        (&claim.format, &claim.metadata, claim.attempts),
+        (&claim.format, &claim.metadata, claim.history.attempts),
         (&listed.format, &listed.metadata, 0)
     );
     assert!(!format!("{claim:?}").contains("status"), "a claim prints its metadata");
@@ -85,7 +85,7 @@ async fn what_waits_is_not_claimed_before_its_time() {
         1
     );
     let claims = claim_due(&bench, 9).await;
-    assert_eq!((ids(&claims), claims[0].attempts), (vec![id(1)], 1));
+    assert_eq!((ids(&claims), claims[0].history.attempts), (vec![id(1)], 1));
     assert_eq!(bench.catalog.next_due_at(&support()).await.unwrap(), None);
 }
 

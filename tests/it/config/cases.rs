@@ -70,6 +70,13 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         "download.expiry_margin",
         &["length of time"],
     ),
+    (
+        "verify.sample = \"2/30\"",
+        "verify.sample",
+        &["\"2/30\"", "1/30", "off"],
+    ),
+    ("verify.sample = \"1/0\"", "verify.sample", &["1/30"]),
+    ("verify.rate = 0", "verify.rate", &["from 1 "]),
     ("download.min_rate = -1", "download.min_rate", &["size"]),
     (
         "download.allowed_hosts = []",
@@ -87,6 +94,22 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         "download.allowed_hosts",
         &["two labels"],
     ),
+    (
+        "download.private_hosts = [\"*\"]",
+        "download.private_hosts",
+        &["entry 1", "'*'"],
+    ),
+    (
+        "tls.extra_ca_file = \"nowhere.pem\"",
+        "tls.extra_ca_file",
+        &["cannot read", "nowhere.pem"],
+    ),
+    (
+        "tls.extra_ca_file = \"support.key\"",
+        "tls.extra_ca_file",
+        &["support.key", "no certificate in PEM form"],
+    ),
+    ("tls.verify = false", "tls.verify", &["known here: extra_ca_file"]),
     ("api.page_size = 100", "api.page_size", &["= 100", "from 1 to 99"]),
     (
         "api.requests_per_second = 0",

@@ -92,6 +92,22 @@ async fn links_that_lead_elsewhere_are_not_followed() {
             "a user",
             (replaced("http://127.0.0.1:80@127.0.0.2/x.mp3"), "allowed_hosts"),
         ),
+        ("a number", (replaced("http://2130706434/x.mp3"), "allowed_hosts")),
+        ("a hex number", (replaced("http://0x7f000002/x.mp3"), "allowed_hosts")),
+        ("wide digits", (replaced("http://１２７.0.0.2/x.mp3"), "allowed_hosts")),
+        ("mapped", (replaced("http://[::ffff:127.0.0.1]/x.mp3"), "allowed_hosts")),
+        (
+            "backslashes",
+            (replaced("http:\\\\127.0.0.2\\@127.0.0.1/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "another script",
+            (replaced("https://b.аmazonaws.com/x.mp3"), "allowed_hosts"),
+        ),
+        (
+            "70,000 characters",
+            (replaced(&format!("http://127.0.0.1/{}", "k".repeat(70_000))), "link"),
+        ),
         ("relative", (replaced("/x.mp3"), "link")),
         ("empty", (replaced(""), "link")),
     ];

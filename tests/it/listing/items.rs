@@ -85,8 +85,10 @@ async fn what_upstream_says_beyond_its_documents_is_kept() {
     assert_eq!(scene.bird.media_requests_of(strange).len(), 0);
 
     let note = sidecar(&scene.archive, id);
-    assert_eq!((&note["novel"], &note["endedAt"]), (&novel, &json!(ZERO_TIME)));
-    assert_eq!(note["upstream"]["sha256"], "upstream's own");
+    let upstream = &note["upstream"];
+    assert_eq!((&upstream["novel"], &upstream["endedAt"]), (&novel, &json!(ZERO_TIME)));
+    assert_eq!(upstream["sha256"], "upstream's own");
+    assert_ne!(note["sha256"], upstream["sha256"]);
     let shown = scene.show(id).await;
     assert_eq!(shown["metadata"]["novel"], novel);
     assert_eq!(shown["metadata"]["endedAt"], ZERO_TIME);

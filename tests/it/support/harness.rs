@@ -118,6 +118,11 @@ impl Archive {
         )
     }
 
+    /// Runs this program in birdkeep's place from now on: one that runs birdkeep in a place of its own.
+    pub fn run_as(&mut self, program: impl Into<PathBuf>) {
+        self.binary = program.into();
+    }
+
     /// Runs birdkeep with `--config` and these arguments to its end.
     ///
     /// # Panics

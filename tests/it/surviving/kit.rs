@@ -164,7 +164,12 @@ pub fn snapshot(place: &Path) -> BTreeMap<PathBuf, Left> {
             if kind.is_dir() {
                 open.push(path);
             } else if !path.to_string_lossy().ends_with("-wal") && !path.to_string_lossy().ends_with("-shm") {
-                let bytes = fs::read(&path).expect("a file");
+                // A pipe would be waited for.
+                let bytes = if kind.is_file() {
+                    fs::read(&path).expect("a file")
+                } else {
+                    Vec::new()
+                };
                 found.insert(
                     path,
                     (kind.ino(), kind.mode(), (kind.mtime(), kind.mtime_nsec()), bytes),

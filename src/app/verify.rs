@@ -1,0 +1,86 @@
+//! A verification by hand, beside a running daemon; with repairs, in its place.
+//!
+//! Must not know: how what is found is shown.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::build::open_catalog;
+use super::build::open_store;
+use super::view::ArchiveView;
+use crate::config::Config;
+use crate::domain::clock::SharedClock;
+use crate::store::StoreReader;
+use crate::sweep::Sweep;
+use crate::verify::RepairReport;
+use crate::verify::Verifier;
+use crate::verify::VerifyOptions;
+use crate::verify::VerifyProgress;
+use crate::verify::VerifyReport;
+use crate::verify::repair;
+
+/// Re-reads the archive. What is found is noted in the catalog, where that can be written.
+///
+/// # Errors
+/// There is no archive, its catalog is refused, or the disk as a whole cannot be read.
+pub async fn verify(
+    config: &Config,
+    clock: SharedClock,
+    options: &VerifyOptions,
+    stop: &CancellationToken,
+    progress: &watch::Sender<VerifyProgress>,
+) -> anyhow::Result<VerifyReport> {
+    let view = ArchiveView::open(config).await?;
+    let files = open_reader(&view).await?;
+    let notes = match view.writer(config).await {
+        Ok(catalog) => Some(catalog),
+        Err(error) => {
+            tracing::warn!(error = %format!("{error:#}"), "what is found is not noted in the catalog");
+            None
+        }
+    };
+    let verifier = Verifier::new(view.reader.clone(), notes.clone(), files);
+    let report = verifier.run(options, clock.now(), stop, progress).await;
+    if let Some(notes) = notes {
+        notes.close().await.context("cannot close the catalog")?;
+    }
+    Ok(report?)
+}
+
+/// Re-reads the archive as its only writer, and repairs what it finds.
+///
+/// # Errors
+/// As [`verify()`], and where another process holds the archive.
+pub async fn verify_and_repair(
+    config: &Config,
+    clock: SharedClock,
+    options: &VerifyOptions,
+    stop: &CancellationToken,
+    progress: &watch::Sender<VerifyProgress>,
+) -> anyhow::Result<(VerifyReport, RepairReport)> {
+    let view = ArchiveView::open(config).await?;
+    let files = open_reader(&view).await?;
+    let store = open_store(config, &clock).await?;
+    let catalog = open_catalog(config, &store, &clock).await?;
+    let sweep = Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock));
+    let done = async {
+        sweep.run().await?;
+        let verifier = Verifier::new(catalog.reader(), Some(catalog.clone()), files);
+        let report = verifier.run(options, clock.now(), stop, progress).await?;
+        let repaired = repair(&catalog, &store, &report).await?;
+        sweep.refresh_sidecars(stop).await?;
+        anyhow::Ok((report, repaired))
+    };
+    let done = done.await;
+    catalog.close().await.context("cannot close the catalog")?;
+    done
+}
+
+async fn open_reader(view: &ArchiveView) -> anyhow::Result<StoreReader> {
+    let dir = view.dir.clone();
+    let opened = tokio::task::spawn_blocking(move || StoreReader::open(&dir));
+    Ok(opened.await.context("opening the archive")??)
+}

@@ -1,0 +1,115 @@
+//! Repairs: what was damaged is kept aside, what upstream still has is fetched again, and every step survives a crash.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::scene::Scene;
+use crate::surviving::kit::assert_complete;
+use crate::surviving::kit::sql;
+
+fn kept_folders(scene: &Scene) -> Vec<PathBuf> {
+    let folders = fs::read_dir(scene.archive.dir().join("damaged"));
+    folders.map_or_else(
+        |_| Vec::new(),
+        |folders| folders.map(|folder| folder.unwrap().path()).collect(),
+    )
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_kept_and_the_recording_is_had_again() {
+    let scene = Scene::of(6).await;
+    let damaged = scene.flip(0);
+    let path = scene.body(0);
+    let sidecar = fs::read(scene.sidecar(0)).unwrap();
+    fs::remove_file(scene.body(1)).unwrap();
+    fs::write(scene.sidecar(2), "").unwrap();
+    let was = scene.show(0).await;
+
+    let report = scene.verify(&["--repair"], 3).await;
+    let repaired = report["repaired"].as_array().unwrap();
+    assert_eq!((repaired.len(), &report["not_repaired"]), (3, &json!([])));
+    assert!(!path.exists());
+    let kept = repaired.iter().find(|repair| repair["id"] == scene.id(0)).unwrap();
+    let kept = scene.archive.dir().join(kept["kept"].as_str().unwrap());
+    assert!(fs::read(kept.join(path.file_name().unwrap())).unwrap() == damaged);
+    assert!(fs::read(kept.join(path.with_extension("json").file_name().unwrap())).unwrap() == sidecar);
+
+    let shown = scene.show(0).await;
+    assert_eq!(
+        (&shown["state"], &shown["sha256"], &shown["finding"]),
+        (&json!("due"), &Value::Null, &Value::Null)
+    );
+    let entry = &shown["repairs"][0];
+    assert_eq!((&entry["kind"], &entry["sha256"]), (&json!("damaged"), &was["sha256"]));
+    assert!(entry["finished_at"].is_string() && entry["detail"].as_str().unwrap().contains("SHA-256"));
+    // A sidecar is written anew at once: nothing of it need be fetched.
+    assert_eq!(scene.show(2).await["state"], "archived");
+    assert!(fs::metadata(scene.sidecar(2)).unwrap().len() > 100);
+
+    scene.bird.forget_requests();
+    scene.archive.run(&["--once"]).await.expect_code(0);
+    assert_eq!(scene.bird.media_requests(), 2);
+    assert_complete(&scene.archive, &scene.workspace).await;
+    let report = scene.verify(&[], 0).await;
+    assert_eq!((&report["checked"], &report["ok"]), (&json!(6), &json!(6)));
+    assert_eq!(scene.show(0).await["sha256"], was["sha256"]);
+    assert_eq!(kept_folders(&scene).len(), 3, "what was kept is gone");
+    assert_eq!(scene.verify(&["--repair"], 0).await["repaired"], json!([]));
+}
+
+#[tokio::test]
+async fn the_last_copy_is_left_where_it_is() {
+    let scene = Scene::of(2).await;
+    let damaged = scene.flip(0);
+    scene.workspace.set_status(scene.ids[0], "absent");
+    scene.archive.run(&["--once"]).await.expect_code(0);
+    let report = scene.verify(&["--repair"], 3).await;
+    assert_eq!(
+        (&report["repaired"], &report["not_repaired"][0]["id"]),
+        (&json!([]), &json!(scene.id(0)))
+    );
+    assert!(fs::read(scene.body(0)).unwrap() == damaged);
+    let shown = scene.show(0).await;
+    assert_eq!(
+        (&shown["state"], &shown["finding"]["kind"]),
+        (&json!("archived"), &json!("damaged"))
+    );
+    assert_eq!(kept_folders(&scene), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn nothing_is_repaired_beside_a_daemon() {
+    let scene = Scene::of(1).await;
+    let damaged = scene.flip(0);
+    let mut daemon = scene.archive.spawn(&[]);
+    assert!(daemon.stderr_holds("birdkeep runs", crate::surviving::kit::LONG).await);
+    let finished = scene.archive.run(&["verify", "--repair"]).await.expect_code(1);
+    assert!(finished.stderr.contains("in use by"), "{}", finished.stderr);
+    assert!(fs::read(scene.body(0)).unwrap() == damaged);
+    daemon.kill_9().await;
+}
+
+/// A repair of the first recording that was entered, and then a crash came.
+const BEGUN: &str = "INSERT INTO repairs (seq, begun_at, kind, detail, path, size_bytes, sha256, kept_path)
+    SELECT seq, 0, 'damaged', 'it was', path, size_bytes, sha256, 'damaged/somewhere' FROM recordings";
+
+#[tokio::test]
+async fn a_repair_that_a_crash_cut_short_is_ended_at_the_next_start() {
+    for moved in [false, true] {
+        let scene = Scene::of(1).await;
+        sql(&scene.archive, BEGUN).await;
+        if moved {
+            fs::rename(scene.body(0), scene.archive.root().join("kept")).unwrap();
+        }
+        scene.bird.forget_requests();
+        scene.archive.run(&["--once"]).await.expect_code(0);
+        assert_complete(&scene.archive, &scene.workspace).await;
+        assert_eq!(scene.bird.media_requests(), u64::from(moved));
+        let repairs = scene.show(0).await["repairs"].as_array().unwrap().len();
+        assert_eq!(repairs, usize::from(moved));
+        scene.verify(&[], 0).await;
+    }
+}
