@@ -223,5 +223,8 @@ async fn what_backup_made_is_put_back_and_made_level() {
     assert_eq!(bird.media_requests(), 0);
     assert_eq!(dump(&archive.catalog_path()).await, before);
     let verified = archive.run(&["verify", "--format", "json"]).await.expect_code(0).json();
-    assert_eq!((&verified["checked"], &verified["unknown_files"]), (&json!(4), &json!([])));
+    assert_eq!(
+        (&verified["checked"], &verified["unknown_files"]),
+        (&json!(4), &json!([]))
+    );
 }
