@@ -4,6 +4,11 @@
 
 use std::time::Duration;
 
+use crate::domain::redact::one_line;
+
+/// The longest text of an error, in characters. Parsers repeat what they do not understand, at any length.
+const LONGEST_TEXT: usize = 400;
+
 /// A request to the API that brought nothing usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -32,14 +37,14 @@ pub enum ApiErrorKind {
 }
 
 impl ApiError {
-    pub(super) fn new(kind: ApiErrorKind, what: impl Into<String>) -> Self {
+    pub(super) fn new(kind: ApiErrorKind, what: impl AsRef<str>) -> Self {
         Self {
             kind,
-            what: what.into(),
+            what: one_line(what.as_ref(), LONGEST_TEXT),
         }
     }
 
-    pub(super) fn malformed(what: impl Into<String>) -> Self {
+    pub(super) fn malformed(what: impl AsRef<str>) -> Self {
         Self::new(ApiErrorKind::Malformed, what)
     }
 }

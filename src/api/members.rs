@@ -125,11 +125,31 @@ fn push_member(text: &mut String, name: &str, raw: &RawValue) {
     let member = format!("{name}:{}", raw.get());
     let blanked = blank_signed_links(&member);
     let still_json = serde_json::from_str::<IgnoredAny>(&format!("{{{blanked}}}")).is_ok();
-    if still_json {
+    if still_json && !hides_a_link(&blanked) {
         text.push_str(&blanked);
     } else {
         text.push_str(&format!("{}:\"{BLANK}\"", blank_signed_links(&name)));
     }
+}
+
+/// Whether JSON escapes (`X\u002dAmz-…`) hide a signed link from whoever looks for it in this text.
+pub fn hides_a_link(text: &str) -> bool {
+    let mut parts = text.split("\\u");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    if plain.len() == text.len() {
+        return false;
+    }
+    for part in parts {
+        let code = part.get(..4).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let Some(code @ b' '..=b'~') = code {
+            plain.push(char::from(code));
+            plain.push_str(&part[4..]);
+        } else {
+            plain.push_str("\\u");
+            plain.push_str(part);
+        }
+    }
+    blank_signed_links(&plain) != plain.as_str()
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -12,7 +12,7 @@ mod shape;
 mod ticket;
 mod tickets;
 mod upstream_clock;
-mod wire;
+pub mod wire;
 
 pub use client::Api;
 pub use client::ApiOptions;

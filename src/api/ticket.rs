@@ -75,7 +75,8 @@ impl Ticket {
     #[must_use]
     pub fn life_left(&self, clock: &UpstreamClock) -> Duration {
         match self.life {
-            Life::Stated { until, .. } => until.since(clock.latest_now()),
+            // Of a link that is dated ahead no more than its whole life counts.
+            Life::Stated { until, whole } => until.since(clock.latest_now()).min(whole),
             Life::Unstated { received } => UNSTATED_LIFE.saturating_sub(received.elapsed()),
         }
     }
@@ -150,6 +151,13 @@ mod tests {
         assert_eq!(ticket.life_left(&clock_at("2023-10-24T19:37:59Z")), Duration::ZERO);
         assert!(ticket.is_fresh(&clock_at("2023-10-24T19:37:30Z"), Duration::from_secs(20)));
         assert!(!ticket.is_fresh(&clock_at("2023-10-24T19:37:45Z"), Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_link_dated_ahead_has_no_more_than_its_whole_life() {
+        let ticket = ticket("X-Amz-Date=20991024T192759Z&X-Amz-Expires=600");
+        let left = ticket.life_left(&clock_at("2023-10-24T19:27:59Z"));
+        assert_eq!(left, Duration::from_secs(600));
     }
 
     #[test]

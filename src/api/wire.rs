@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::error::ApiError;
 use super::members::Head;
 use super::members::Members;
+use super::members::hides_a_link;
 use super::page::Item;
 use super::page::Listed;
 use super::page::Page;
@@ -22,6 +23,7 @@ use crate::domain::ids::RecordingId;
 use crate::domain::recording::Recording;
 use crate::domain::recording::SetAside;
 use crate::domain::recording::Status;
+use crate::domain::redact::BLANK;
 use crate::domain::redact::blank_signed_links;
 use crate::domain::redact::one_line;
 
@@ -163,7 +165,10 @@ fn set_aside_unread(raw: &RawValue, reason: &str, limits: &ItemLimits) -> Item {
         let id = head.wanted.and_then(|id| id.parse().ok());
         return set_aside(head.text, id, reason, limits);
     }
-    let beginning = blank_signed_links(cut(raw.get(), kept)).into_owned();
+    let beginning = match blank_signed_links(cut(raw.get(), kept)) {
+        blanked if hides_a_link(&blanked) => BLANK.to_owned(),
+        blanked => blanked.into_owned(),
+    };
     set_aside(beginning, None, reason, limits)
 }
 
@@ -200,7 +205,7 @@ fn understand(members: &Members<'_>) -> Result<Recording, String> {
     }
     Ok(Recording {
         id,
-        status: Status::from_upstream(&status),
+        status: Status::from_upstream(&blank_signed_links(&status)),
         created_at: created_at(members, &required("createdAt")?)?,
         direction: short(members.text("direction")),
         from: members.get("originator").and_then(party_number),
@@ -243,7 +248,8 @@ fn party_number(raw: &RawValue) -> Option<String> {
 }
 
 fn short(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty() && text.chars().count() <= LONGEST_TEXT)
+    let fits = |text: &String| !text.is_empty() && text.chars().count() <= LONGEST_TEXT;
+    text.filter(fits).map(|text| blank_signed_links(&text).into_owned())
 }
 
 #[cfg(test)]
@@ -298,6 +304,36 @@ mod tests {
             !metadata.contains("secret") && !metadata.contains("\"url\""),
             "{metadata}"
         );
+    }
+
+    #[test]
+    fn a_link_that_stands_for_another_text_is_blanked() {
+        let link = "https://h/?X-Amz-Signature=secret";
+        let number = format!(r#"{{"number":{{"identity":"{link}"}}}}"#);
+        let listed = understood(&format!(
+            r#","direction":"{link}","originator":{number},"receiver":{number}"#
+        ));
+        assert!(listed.recording.from.is_some() && listed.recording.direction.is_some());
+        let odd = item("").replace("available", link).replace("mp3", link);
+        let Item::Understood(odd) = only(&[odd]) else {
+            panic!("set aside")
+        };
+        for recording in [listed.recording, odd.recording] {
+            let shown = format!("{recording:?}");
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_json_escapes_hide_is_blanked_too() {
+        let metadata = understood(r#","room":{"a":"https://h/?X\u002dAmz-Signature=secret"},"b\u0020":"\u0058""#)
+            .recording
+            .metadata;
+        assert!(!metadata.contains("secret"), "{metadata}");
+        assert!(metadata.contains(r#""room":"***""#), "{metadata}");
+        assert!(metadata.contains(r#""b ":"\u0058""#), "{metadata}");
+        let aside = reason(r#"["https://h/?X\u002dAmz-Signature=secret"]"#);
+        assert!(!aside.raw.contains("secret"), "{}", aside.raw);
     }
 
     #[test]
@@ -407,6 +443,21 @@ mod tests {
         assert!(parse(b"{\"results\":[],\"note\":\"\xff\"}").is_err());
         let long = format!(r#","nextPageToken":"{}""#, "t".repeat(8_001));
         assert!(page(&[], &long).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_page_repeats_no_link_and_is_short() {
+        let link = format!("https://h/?X-Amz-Signature=secret{}", "x".repeat(10_000));
+        for bad in [
+            format!(r#"{{"results":"{link}"}}"#),
+            format!(r#"{{"results":[],"nextPageToken":["{link}"]}}"#),
+        ] {
+            let said = parse_page(bad.as_bytes(), Instant::now(), &ItemLimits::default())
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(!said.contains("secret") && said.len() < 1_000, "{said}");
+        }
     }
 
     #[test]

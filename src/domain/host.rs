@@ -67,7 +67,7 @@ impl HostPattern {
             Allowed::Exact(Host::Domain(exact)) => exact == name,
             Allowed::Below(suffix) => name
                 .strip_suffix(suffix.as_str())
-                .is_some_and(|labels| labels.split('.').all(|label| !label.is_empty())),
+                .is_some_and(|labels| labels.split('.').all(is_label)),
             Allowed::Exact(_) => false,
         }
     }
@@ -82,6 +82,14 @@ impl HostPattern {
                 _ => false,
             }
     }
+}
+
+/// What the `url` crate lets stand in a host is wider than what any name is made of: `*`, `$`, quotes.
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Whether a URL's host is this machine: 127.0.0.0/8, `::1` or `localhost`. Judged by its spelling, no name is resolved.
@@ -225,6 +233,9 @@ mod tests {
             "https://a..amazonaws.com/k",
             "https://.amazonaws.com/k",
             "https://s3.amazonaws.com../k",
+            "https://s3*.amazonaws.com/k",
+            "https://*.amazonaws.com/k",
+            "https://s3'$(x).amazonaws.com/k",
             "http://s3.amazonaws.com/k",
             "ftp://s3.amazonaws.com/k",
             "ws://s3.amazonaws.com/k",

@@ -7,7 +7,7 @@ mod check;
 mod fetch;
 mod media;
 mod refill;
-mod reply;
+pub mod reply;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::http::retry::is_transient;
 
 /// A reply that brings no body of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// The link's life, or that of the credential behind it, is over: another link will do.
     Expired(String),
     /// The link is valid and the object is denied or not there: only the recording's status can tell which.
@@ -29,6 +29,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// The refusal in words.
+    #[must_use]
     pub fn text(self) -> String {
         match self {
             Self::Expired(why) | Self::Withheld(why) | Self::Busy(why) | Self::Odd(why) => why,
@@ -39,7 +40,8 @@ impl Refusal {
 }
 
 /// Reads a refusal. `head` is the beginning of its body.
-pub(super) fn read(status: StatusCode, headers: &HeaderMap, head: &[u8]) -> Refusal {
+#[must_use]
+pub fn read(status: StatusCode, headers: &HeaderMap, head: &[u8]) -> Refusal {
     let xml = String::from_utf8_lossy(head);
     let code = element(&xml, "Code").unwrap_or_default();
     let message = element(&xml, "Message").unwrap_or_default();
@@ -73,22 +75,23 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 
 /// The total length in a `Content-Range` of a 416, `bytes */1234` (RFC 9110, section 14.4).
 fn total_of(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(CONTENT_RANGE)?
-        .to_str()
-        .ok()?
-        .strip_prefix("bytes */")?
-        .parse()
-        .ok()
+    number(headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes */")?)
 }
 
 /// First byte and total length in a `Content-Range` of a 206, `bytes 5-9/10`, if the part reaches to the end.
-pub(super) fn part_to_the_end(headers: &HeaderMap) -> Option<(u64, u64)> {
+#[must_use]
+pub fn part_to_the_end(headers: &HeaderMap) -> Option<(u64, u64)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last, total): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    let (first, last, total) = (number(first)?, number(last)?, number(total)?);
     (first <= last && last.checked_add(1)? == total).then_some((first, total))
+}
+
+/// Digits and nothing else: a sign, which the parser would take, has no place in a `Content-Range`.
+fn number(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -165,8 +168,15 @@ mod tests {
             "5-9/10",
             "bytes 5-18446744073709551615/0",
             "bytes -9/10",
+            "bytes +5-9/10",
+            "bytes 5-+9/10",
+            "bytes 5-9/+10",
+            "bytes 5-9/",
         ] {
             assert_eq!(part_to_the_end(&headers(odd)), None, "{odd}");
+        }
+        for odd in ["bytes */+1234", "bytes */", "bytes */-1", "*/1234"] {
+            assert_eq!(total_of(&headers(odd)), None, "{odd}");
         }
     }
 

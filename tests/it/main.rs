@@ -14,6 +14,7 @@ mod commands;
 mod config;
 mod docs;
 mod downloading;
+mod fuzz;
 mod hostile;
 mod layers;
 mod listing;

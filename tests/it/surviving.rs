@@ -8,5 +8,6 @@ mod crashes;
 mod disk;
 mod elsewhere;
 mod modes;
+mod order;
 mod refusals;
 mod sidecars;

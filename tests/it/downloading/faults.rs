@@ -326,6 +326,26 @@ async fn redirects_and_refusals() {
     .await;
 }
 
+#[tokio::test]
+async fn a_redirect_to_another_host_is_not_followed() {
+    let scene = Scene::new().await;
+    let ids = scene.add(2);
+    let to = RedirectTo::Foreign;
+    scene
+        .bird
+        .fault(FaultRule::media(MediaAction::Redirect { status: 302, to }).recording(ids[0]));
+    scene.once(3).await;
+    assert_eq!(scene.bird.foreign_requests(), 0);
+    scene.expect_archived(&ids[1..]);
+    let row = scene.row(ids[0]).await;
+    assert!(
+        row["last_error"]
+            .as_str()
+            .is_some_and(|why| why.contains("allowed_hosts")),
+        "{row}"
+    );
+}
+
 /// The one redirect that may be followed.
 #[tokio::test]
 async fn a_redirect_to_an_allowed_host_is_followed() {

@@ -40,6 +40,36 @@ async fn media_hosts_see_a_plain_get_and_no_credential() {
     assert_eq!(media, ids.len() + 3);
 }
 
+/// Not even with its secrets blanked: that is the last line of defence, not the first.
+#[tokio::test]
+async fn no_link_is_told_to_the_log() {
+    let scene = Scene::new().await;
+    let ids = scene.add(6);
+    for (id, action) in ids.iter().zip([
+        MediaAction::Truncate(At::Half),
+        MediaAction::expired_token(),
+        MediaAction::slow_down(),
+        MediaAction::Close,
+        MediaAction::Redirect {
+            status: 302,
+            to: RedirectTo::Foreign,
+        },
+    ]) {
+        scene.bird.fault(FaultRule::media(action).recording(*id).times(1));
+    }
+    let told = scene.archive.run(&["--once", "--log-level", "trace"]).await.stderr;
+    assert!(
+        told.contains("archived") && told.contains("will be asked for again"),
+        "{told}"
+    );
+    let links = ["x-amz-", ".mp3?", "signature="];
+    let shown = told.to_ascii_lowercase();
+    for link in links {
+        assert!(!shown.contains(link), "{link} in {told}");
+    }
+    scene.expect_no_secrets();
+}
+
 #[tokio::test]
 async fn a_link_that_demands_a_checksum_gets_its_header() {
     let scene = Scene::with(BirdOptions {

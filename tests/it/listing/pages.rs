@@ -146,6 +146,30 @@ async fn a_list_whose_end_is_not_proven_is_a_failed_walk() {
     .await;
 }
 
+/// Over days, so that no overlap makes up for what was settled wrongly.
+#[tokio::test]
+async fn what_a_broken_walk_did_not_reach_is_listed_by_the_next() {
+    let mut scene = Scene::new().await;
+    let (one_day, ten) = (Duration::from_secs(86_400), 10);
+    let mut ids = Vec::new();
+    scene.archive.set("api.page_size", "4");
+    scene.archive.set_text("sync.overlap", "30m");
+    for (kind, start) in [("full", "2024-03-01T00:00:00Z"), ("poll", "2024-05-01T00:00:00Z")] {
+        ids.extend(scene.workspace.add_many(ten, start, one_day));
+        scene.bird.fault(FaultRule::list(ApiAction::status(422)).page(2));
+        scene.once(3).await;
+        let walk = scene.status().await["last_walk"].clone();
+        assert_eq!(walk["kind"], kind);
+        // Newest first.
+        scene.expect_archived(&ids[ids.len() - 4..]);
+        assert!(scene.archive.media_files().len() < ids.len(), "{kind}");
+
+        scene.bird.clear_faults();
+        scene.once(0).await;
+        scene.expect_archived(&ids);
+    }
+}
+
 #[tokio::test]
 async fn tokens_come_back_as_they_are() {
     let odd = |padding: &str| ApiAction::OddToken(padding.to_owned());

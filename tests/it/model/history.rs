@@ -134,7 +134,7 @@ impl History<'_> {
                 Ending::Stored => End::Stored(body_of(claim, now, 1_000 + u64::from(key.1) + u64::from(attempts))),
                 Ending::Failed { spent } => {
                     let wait = if spent {
-                        24 * HOUR
+                        HOUR / 2
                     } else {
                         i64::from(attempts) * HOUR / 6
                     };

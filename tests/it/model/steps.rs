@@ -103,7 +103,7 @@ pub(super) struct Step {
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (what(), trouble()).prop_map(|(what, trouble)| Step { what, trouble });
-    prop::collection::vec(step, 20..60)
+    prop::collection::vec(step, 1..70)
 }
 
 fn key() -> impl Strategy<Value = Key> {
