@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+mod meaning;
 mod members;
 mod pace;
 mod page;
@@ -23,6 +24,7 @@ pub use client::WorkspaceAccess;
 pub use client::WorkspaceApi;
 pub use error::ApiError;
 pub use error::ApiErrorKind;
+pub use meaning::read_stored;
 pub use page::Item;
 pub use page::Listed;
 pub use page::Page;
@@ -32,4 +34,3 @@ pub use tickets::Lane;
 pub use tickets::TicketBook;
 pub use upstream_clock::UpstreamClock;
 pub use wire::ItemLimits;
-pub use wire::read_stored;
