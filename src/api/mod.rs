@@ -5,7 +5,7 @@
 
 mod client;
 mod error;
-mod item;
+mod meaning;
 mod members;
 mod pace;
 mod page;
@@ -24,7 +24,7 @@ pub use client::WorkspaceAccess;
 pub use client::WorkspaceApi;
 pub use error::ApiError;
 pub use error::ApiErrorKind;
-pub use item::read_stored;
+pub use meaning::read_stored;
 pub use page::Item;
 pub use page::Listed;
 pub use page::Page;

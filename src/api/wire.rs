@@ -8,8 +8,8 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use super::item::LONGEST_TEXT;
-use super::item::understand;
+use super::meaning::LONGEST_TEXT;
+use super::meaning::understand;
 use super::members::Head;
 use super::members::Members;
 use super::members::hides_a_link;

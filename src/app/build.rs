@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -146,6 +147,18 @@ pub(super) async fn open_store(config: &Config, clock: &SharedClock) -> anyhow::
 }
 
 pub(super) async fn open_catalog(config: &Config, store: &Store, clock: &SharedClock) -> anyhow::Result<Catalog> {
+    if let Some(elsewhere) = config
+        .catalog
+        .path
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        && elsewhere.exists()
+    {
+        tokio::task::spawn_blocking(move || Store::check_place(&elsewhere))
+            .await
+            .context("looking at the catalog's folder")??;
+    }
     let store_for_look = store.clone();
     let recordings_exist = tokio::task::spawn_blocking(move || store_for_look.has_recordings())
         .await

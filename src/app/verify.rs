@@ -13,6 +13,10 @@ use super::build::open_store;
 use super::view::ArchiveView;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
+use crate::domain::key::StoreKey;
+use crate::rebuild::Adoption;
+use crate::rebuild::adopt_unknown;
+use crate::store::ReadPace;
 use crate::store::StoreReader;
 use crate::sweep::Sweep;
 use crate::verify::RepairReport;
@@ -68,15 +72,32 @@ pub async fn verify_and_repair(
     let sweep = Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock));
     let done = async {
         sweep.run().await?;
-        let verifier = Verifier::new(catalog.reader(), Some(catalog.clone()), files);
+        let verifier = Verifier::new(catalog.reader(), Some(catalog.clone()), files.clone());
         let report = verifier.run(options, clock.now(), stop, progress).await?;
-        let repaired = repair(&catalog, &store, &report).await?;
+        let mut repaired = repair(&catalog, &store, &report).await?;
+        for key in unknown_bodies(&report) {
+            if stop.is_cancelled() {
+                break;
+            }
+            let pace = ReadPace::new(options.bytes_per_second, stop.clone());
+            match adopt_unknown(&catalog, &store, &files, &key, pace).await? {
+                Adoption::Adopted => repaired.adopted.push(key),
+                Adoption::Known => {}
+                Adoption::Refused(why) => tracing::info!(path = %key, error = why, "left as it is"),
+            }
+        }
         sweep.refresh_sidecars(stop).await?;
         anyhow::Ok((report, repaired))
     };
     let done = done.await;
     catalog.close().await.context("cannot close the catalog")?;
     done
+}
+
+/// The bodies among the files that no row names. What else is unknown is nobody's.
+fn unknown_bodies(report: &VerifyReport) -> Vec<StoreKey> {
+    let files = report.unknown_files.iter().flatten().filter(|file| file.what.is_none());
+    files.filter_map(|file| file.path.parse().ok()).collect()
 }
 
 async fn open_reader(view: &ArchiveView) -> anyhow::Result<StoreReader> {

@@ -43,8 +43,8 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     found: bool,
 
-    /// Put right what is found: keep the damaged bytes in damaged/, make the recording due again, write sidecars anew.
-    /// The daemon must not be running
+    /// Put right what is found: keep the damaged bytes in damaged/, make the recording due again, write sidecars anew,
+    /// adopt bodies that only their sidecars know. The daemon must not be running
     #[arg(long)]
     repair: bool,
 
@@ -81,6 +81,7 @@ struct Report {
     unknown_files: Vec<String>,
     repaired: Vec<Repaired>,
     not_repaired: Vec<NotRepaired>,
+    adopted: Vec<String>,
     complete: bool,
 }
 
@@ -168,6 +169,7 @@ fn print_json(report: &VerifyReport, repaired: &RepairReport) -> Result<()> {
                 reason: reason.clone(),
             })
             .collect(),
+        adopted: repaired.adopted.iter().map(ToString::to_string).collect(),
         complete: !report.stopped,
     })
 }
@@ -196,6 +198,9 @@ fn print(report: &VerifyReport, repaired: &RepairReport, repair: bool) -> Result
     }
     for (id, why) in &repaired.left {
         output::line(&format!("left       {id}: {why}"))?;
+    }
+    for key in &repaired.adopted {
+        output::line(&format!("adopted    {key}: its sidecar and its bytes agree"))?;
     }
     let progress = report.progress;
     let count = |kind| report.ids(kind).count();

@@ -124,6 +124,19 @@ impl Store {
         })
     }
 
+    /// Whether a folder is safe to keep a part of the archive in: owned by us or root, and in nobody else's power. Blocks.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn check_place(dir: &Path) -> Result<(), OpenError> {
+        let resolved = dir.canonicalize().map_err(|source| OpenError::Io {
+            op: "look at",
+            path: dir.to_owned(),
+            source,
+        })?;
+        root::open(&resolved).map(drop)
+    }
+
     /// Tries in a directory what an archive needs: make, write, sync, rename and remove a file. Takes no lock, and leaves
     /// the place as it was. Blocks.
     ///

@@ -9,6 +9,7 @@ use crate::catalog::StoredRow;
 use crate::domain::finding::Finding;
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::RecordingId;
+use crate::domain::key::StoreKey;
 use crate::store::Kept;
 use crate::store::Store;
 
@@ -20,6 +21,8 @@ pub struct RepairReport {
     pub repaired: Vec<(RecordingId, String)>,
     /// Recordings left as they are, with the reason.
     pub left: Vec<(RecordingId, String)>,
+    /// Bodies that no row named and whose sidecars speak for them: archived again.
+    pub adopted: Vec<StoreKey>,
 }
 
 /// Repairs every finding of a report.

@@ -14,6 +14,14 @@ use birdkeep::config::Sources;
 
 use crate::layers::RULES;
 
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/reliability.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+];
+
 /// How long what cannot be broken off may take after the grace.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
@@ -163,7 +171,12 @@ fn every_key_that_the_documents_name_exists() {
         "{keys:?}"
     );
     let mut named = BTreeSet::new();
-    for document in ["README.md", "docs/architecture.md"] {
+    for document in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/reliability.md",
+        "SECURITY.md",
+    ] {
         for code in text(document).split('`').skip(1).step_by(2) {
             let is_key = code
                 .split_once('.')
@@ -206,7 +219,7 @@ fn the_layer_table_is_the_one_that_is_held() {
 #[test]
 fn every_file_that_the_documents_name_is_there() {
     let mut missing = Vec::new();
-    for document in ["README.md", "docs/architecture.md", "CHANGELOG.md"] {
+    for document in DOCUMENTS {
         let at = root().join(document);
         let text = text(document);
         for (link, _) in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
@@ -246,4 +259,54 @@ fn the_service_unit_fits_the_program() {
     assert!(text("README.md").contains("dir = \"/var/lib/birdkeep\""));
     assert_eq!(unit("LoadCredential"), ["support.key:/etc/birdkeep/support.key"]);
     assert!(minimal().contains("access_key_file = \"support.key\""));
+}
+
+/// Every test by its path below `tests/it/`, as a filter of `cargo test` takes it, and every module.
+fn tests_by_path() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![(root().join("tests/it"), String::new())];
+    while let Some((dir, prefix)) = open.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let module = format!("{prefix}{stem}");
+            found.insert(module.clone());
+            if path.is_dir() {
+                open.push((path, format!("{module}::")));
+            } else {
+                let source = fs::read_to_string(&path).unwrap();
+                let names = source.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                found.extend(names.map(|name| format!("{module}::{name}")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let tests = tests_by_path();
+    for document in ["docs/reliability.md", "SECURITY.md"] {
+        let text = text(document);
+        let (_, promises) = text.split_once("\n## Promises\n").unwrap();
+        let (promises, _) = promises.split_once("\n## ").unwrap();
+        let rows = table_rows(promises).into_iter().skip(2);
+        let mut named = 0;
+        for row in rows {
+            let held_by = row[2].split('`').skip(1).step_by(2);
+            let here: Vec<&str> = held_by
+                .filter(|code| code.contains("::") || !code.contains([' ', '/']))
+                .collect();
+            for test in &here {
+                assert!(tests.contains(*test), "{document}: {test}");
+            }
+            assert!(!row[2].is_empty(), "{document}: nothing holds {row:?}");
+            named += here.len();
+        }
+        assert!(named > 10, "{document}");
+        for code in text.split('`').skip(1).step_by(2) {
+            let is_test = code.contains("::") && !code.contains([' ', '/', '<']) && !code.ends_with("::");
+            assert!(!is_test || tests.contains(code), "{document}: {code}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A catalog that lies elsewhere than the recordings, as on a volume of its own: each without the other is refused.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use super::kit::assert_complete;
@@ -16,6 +17,15 @@ async fn a_catalog_may_lie_elsewhere_and_neither_place_is_taken_for_a_new_one() 
     assert!(finished.stderr.contains("calls.sqlite"), "{}", finished.stderr);
 
     fs::create_dir(&elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
+    let finished = archive.run(&["--once"]).await.expect_code(1);
+    assert!(
+        finished.stderr.contains("elsewhere") && finished.stderr.contains("o-w"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o755)).unwrap();
     archive.run(&["--once"]).await.expect_code(0);
     assert_complete(&archive, &workspace).await;
     assert!(elsewhere.join("calls.sqlite").is_file() && !archive.dir().join("catalog.sqlite").exists());

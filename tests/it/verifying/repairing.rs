@@ -113,3 +113,32 @@ async fn a_repair_that_a_crash_cut_short_is_ended_at_the_next_start() {
         scene.verify(&[], 0).await;
     }
 }
+
+/// Takes all rows but the oldest out of the catalog, as an older copy of it would lack them.
+const FORGET: &str = "DELETE FROM recordings WHERE created_at > (SELECT min(created_at) FROM recordings)";
+
+#[tokio::test]
+async fn a_body_that_only_its_sidecar_knows_is_archived_again() {
+    let scene = Scene::of(3).await;
+    let before = scene.show(1).await;
+    sql(&scene.archive, FORGET).await;
+    for forgotten in [1, 2] {
+        scene.workspace.unlist(scene.ids[forgotten]);
+    }
+    fs::write(scene.sidecar(2), "{}").unwrap();
+    let report = scene.verify(&[], 0).await;
+    assert_eq!(report["unknown_files"].as_array().unwrap().len(), 4);
+    let report = scene.verify(&["--repair"], 0).await;
+    let adopted = report["adopted"].as_array().unwrap();
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(adopted[0], before["path"]);
+    let after = scene.show(1).await;
+    for same in ["state", "sha256", "archived_at", "first_seen_at", "metadata", "path"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    let report = scene.verify(&[], 0).await;
+    assert_eq!(
+        (&report["checked"], report["unknown_files"].as_array().unwrap().len()),
+        (&json!(2), 2)
+    );
+}

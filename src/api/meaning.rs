@@ -1,6 +1,6 @@
-//! One item of a list, understood: its members into our words, optional ones leniently.
+//! What one object of a listing means: its members into a recording, the required ones strictly, the others leniently.
 //!
-//! The same for what a list shows and for what was kept of it. Must not know: pages, HTTP.
+//! Must not know: pages, links, how large an object may be.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::domain::recording::Recording;
 use crate::domain::recording::Status;
 use crate::domain::redact::blank_signed_links;
 
-/// The longest text taken from an optional member, in characters.
+/// The longest text taken from a member that is shown, in characters.
 pub(super) const LONGEST_TEXT: usize = 200;
 
 /// Reads an item as it was kept: as a listing showed it, without its link.
@@ -24,7 +24,10 @@ pub fn read_stored(text: &str) -> Result<Recording, String> {
     understand(&members)
 }
 
-/// What an object says, or why it cannot be understood.
+/// Reads an object.
+///
+/// # Errors
+/// Why it cannot be understood, in words.
 pub(super) fn understand(members: &Members<'_>) -> Result<Recording, String> {
     let required = |name: &str| {
         members.text(name).ok_or_else(|| match members.get(name) {
