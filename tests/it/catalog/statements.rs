@@ -8,9 +8,13 @@ use sqlx::Row as _;
 
 use super::harness::Bench;
 
-/// What may be read from end to end: tables that hold a row a workspace, lists handed in as a parameter, and the
-/// partial index that holds what is claimed at the moment.
-const SHORT: [&str; 10] = [
+/// What may be read from end to end: tables that hold a row a workspace, a finding or a verification, lists handed in as
+/// a parameter, partial indexes that hold what is under way at the moment, and an index of which the first entry is taken.
+const SHORT: [&str; 14] = [
+    "SCAN f",
+    "SCAN verifications",
+    "SCAN repairs USING INDEX repairs_unfinished",
+    "SCAN recordings USING INDEX recordings_to_verify",
     "SCAN w",
     "SCAN workspaces",
     "SCAN archive",
