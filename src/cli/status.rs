@@ -26,8 +26,8 @@ use crate::domain::state::State;
 #[derive(Serialize)]
 struct Status<'a> {
     archive: Archive<'a>,
-    verify: Verify,
     workspaces: Vec<Workspace<'a>>,
+    verify: Verify,
 }
 
 #[derive(Serialize)]
@@ -117,8 +117,8 @@ pub(super) async fn run(config: &Config, selected: &[WorkspaceName], format: Rep
             let workspaces = workspaces.iter().map(json_workspace).collect();
             output::json(&Status {
                 archive,
-                verify,
                 workspaces,
+                verify,
             })?;
         }
         ReportFormat::Table => {

@@ -246,11 +246,12 @@ fn examine(root: &File, expected: &Expected, pace: &ReadPace) -> Result<Reread, 
     };
     match reread::hash(&body, pace) {
         Ok(None) => Ok(Reread::Stopped),
-        Ok(Some((sha256, size_bytes))) if (sha256, size_bytes) != (expected.sha256, expected.size_bytes) => {
-            Ok(Reread::Unsound(damaged(&format!(
-                "it has {size_bytes} bytes with SHA-256 {sha256}; archived were {} bytes with SHA-256 {}",
-                expected.size_bytes, expected.sha256
-            ))))
+        Ok(Some((sha256, size_bytes))) if size_bytes != expected.size_bytes => Ok(Reread::Unsound(damaged(&format!(
+            "{size_bytes} bytes instead of {}: SHA-256 {sha256}",
+            expected.size_bytes
+        )))),
+        Ok(Some((sha256, _))) if sha256 != expected.sha256 => {
+            Ok(Reread::Unsound(damaged(&format!("other bytes: SHA-256 {sha256}"))))
         }
         Ok(Some(_)) => Ok(examine_sidecar(&folder, expected)?.map_or(Reread::Sound, Reread::Unsound)),
         Err(refused) => unreadable(key, refused),

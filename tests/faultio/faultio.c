@@ -9,7 +9,7 @@
  *     Rules, up to 8, between them a semicolon; each has a counter of its own, and the first that strikes decides.
  *     under    absolute places whose calls are counted. Without it, or with `under=/`: all
  *     op       the kinds counted: open (one that may make or empty a file), write, truncate, fsync, rename, link,
- *              unlink, mkdir, chmod. Without it: all but chmod
+ *              unlink, mkdir, chmod, read. Without it: all but chmod and read
  *     path     only paths, or targets of a rename or link, that hold this text
  *     not      no paths that end with this text
  *     nth      K: the Kth call; K+: that and all after it; K%S: the Kth, and each Sth after it. Without it: none
@@ -57,8 +57,9 @@
 #define SHUTDOWN _IOR('X', 125, unsigned int)
 #define NO_LOG_FLUSH 2u
 
-enum op { OPEN, WRITE, TRUNCATE, FSYNC, RENAME, LINK, UNLINK, MKDIR, CHMOD, OPS };
-static const char *const op_names[OPS] = {"open", "write", "truncate", "fsync", "rename", "link", "unlink", "mkdir", "chmod"};
+enum op { OPEN, WRITE, TRUNCATE, FSYNC, RENAME, LINK, UNLINK, MKDIR, CHMOD, READ, OPS };
+static const char *const op_names[OPS] = {"open", "write", "truncate", "fsync",
+                                             "rename", "link", "unlink", "mkdir", "chmod", "read"};
 
 enum act { NONE, ERROR, SHORT, LIE, KILL, KILLAFTER, CUT, CUTAFTER };
 static const char *const act_names[] = {"", "", "SHORT", "LIE", "KILL", "KILLAFTER", "CUT", "CUTAFTER"};
@@ -147,7 +148,7 @@ static void parse_act(struct rule *rule, const char *text) {
 
 static void parse_rule(struct rule *rule, char *text) {
     char *rest = NULL;
-    rule->ops = ((1u << OPS) - 1) & ~(1u << CHMOD);
+    rule->ops = ((1u << OPS) - 1) & ~(1u << CHMOD | 1u << READ);
     for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         char *value = strchr(word, '=');
         if (!value) fail("not name=value", word);
@@ -321,6 +322,11 @@ static void leave(struct call *call, long result, int error) {
 
 static size_t taken(const struct call *call, size_t count) {
     return call->struck && call->struck->act == SHORT && count > 1 ? count / 2 : count;
+}
+
+ssize_t read(int fd, void *bytes, size_t count) {
+    ON_FD(fd, READ);
+    DO(&call, count, REAL(read)(fd, bytes, count));
 }
 
 ssize_t write(int fd, const void *bytes, size_t count) {

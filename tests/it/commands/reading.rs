@@ -260,10 +260,25 @@ async fn status_tells_how_every_workspace_stands() {
     let finished = archive.run(&["status", "--format", "json"]).await.expect_code(0);
     assert_eq!(finished.stdout.lines().count(), 1);
     let status = finished.json();
-    assert_eq!(names(&finished.stdout), ["archive", "workspaces"]);
+    assert_eq!(names(&finished.stdout), ["archive", "workspaces", "verify"]);
     assert_eq!(
         members(&status["archive"]),
         ["bytes", "dir", "free_bytes", "id", "recordings"]
+    );
+    assert_eq!(
+        members(&status["verify"]),
+        [
+            "all_read_since",
+            "damaged",
+            "last_checked",
+            "last_finished_at",
+            "last_scope",
+            "last_started_at",
+            "missing",
+            "sidecars",
+            "unknown_files",
+            "unreadable"
+        ]
     );
     let workspaces = status["workspaces"].as_array().unwrap();
     for workspace in workspaces {

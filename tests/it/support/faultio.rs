@@ -59,7 +59,7 @@ pub fn environment(rules: &str, trace: &Path) -> Result<Vec<(&'static str, OsStr
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traced {
     pub number: u64,
-    /// `open`, `write`, `truncate`, `fsync`, `rename`, `link`, `unlink`, `mkdir` or `chmod`.
+    /// `open`, `write`, `truncate`, `fsync`, `rename`, `link`, `unlink`, `mkdir`, `chmod` or `read`.
     pub op: String,
     pub path: PathBuf,
     /// The new name.

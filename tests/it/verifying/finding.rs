@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::scene::Scene;
+use crate::support::faultio;
 use crate::surviving::kit::LONG;
 use crate::surviving::kit::end_within;
 use crate::surviving::kit::snapshot;
@@ -234,4 +235,44 @@ async fn what_cannot_be_done_is_said() {
     let finished = scene.archive.run(&["verify"]).await.expect_code(1);
     assert!(finished.stderr.contains("recordings"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_body_that_the_disk_does_not_give_back_is_neither_missing_nor_damaged() {
+    let mut scene = Scene::of(3).await;
+    let trace = scene.archive.root().join("trace");
+    let rule = format!(
+        "under={} op=read path={} nth=1+ act=EIO",
+        scene.archive.dir().display(),
+        scene.body(1).file_name().unwrap().to_string_lossy()
+    );
+    let faults = match faultio::environment(&rule, &trace) {
+        Ok(faults) => faults,
+        Err(why) => return eprintln!("SKIPPED: reads that fail: {why}"),
+    };
+    for (name, value) in faults {
+        scene.archive.env(name, value);
+    }
+    let before = snapshot(&scene.archive.dir().join("recordings"));
+    let report = scene.verify(&[], 3).await;
+    assert_eq!(of_kind(&report, "unreadable"), [scene.id(1)]);
+    assert_eq!((&report["missing"], &report["damaged"]), (&json!([]), &json!([])));
+    assert_eq!((&report["checked"], &report["ok"]), (&json!(3), &json!(2)));
+    assert!(snapshot(&scene.archive.dir().join("recordings")) == before);
+    let shown = scene.show(1).await;
+    assert_eq!(
+        (&shown["state"], &shown["finding"]["kind"]),
+        (&json!("archived"), &json!("unreadable"))
+    );
+    assert!(
+        shown["finding"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("Input/output error")
+    );
+
+    // Once the disk gives it back, nothing is wrong with it.
+    scene.archive.env("FAULTIO", "under=/nowhere");
+    assert_eq!(scene.verify(&["--found"], 0).await["ok"], 1);
+    assert_eq!(scene.status().await["unreadable"], 0);
 }
