@@ -11,7 +11,8 @@ ALTER TABLE archive ADD COLUMN copied_at INTEGER;
 ALTER TABLE recordings ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 -- Which of them the sidecar holds; NULL where that is not known.
 ALTER TABLE recordings ADD COLUMN sidecar_revision INTEGER;
--- When the body was last re-read, whatever was found. What was found wrong stands in `findings`.
+-- When the body was last re-read, whatever was found; 0: at a time that is not known. What was found wrong stands in
+-- `findings`.
 ALTER TABLE recordings ADD COLUMN verified_at INTEGER;
 
 -- Versions come in the order of their times, also those that are taken from a sidecar later.

@@ -50,6 +50,7 @@ impl Sweep {
             .catalog
             .heal_waits(self.clock.now(), MAX_RETRY_DELAY.mul_f64(1.5))
             .await?;
+        self.catalog.heal_readings(self.clock.now()).await?;
         self.end_repairs().await?;
         Ok(SweepReport {
             reclaimed,

@@ -117,7 +117,7 @@ async fn details_of(connection: &mut SqliteConnection, id: &RecordingId) -> Resu
                 content_type: row.content_type,
                 etag: row.etag,
                 remark: row.remark,
-                verified_at: columns.optional_time("verified_at", row.verified_at)?,
+                verified_at: columns.optional_time("verified_at", row.verified_at.filter(|at| *at > 0))?,
                 finding: match (row.finding, row.detail) {
                     (Some(kind), Some(detail)) => Some(Finding::new(columns.finding("kind", &kind)?, detail)),
                     _ => None,

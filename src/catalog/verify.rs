@@ -152,7 +152,8 @@ impl CatalogReader {
         Ok(Soundness {
             last: last.map(VerificationRow::into_verification).transpose()?,
             findings,
-            all_read_since: Columns::of_recording(0).optional_time("verified_at", since.flatten())?,
+            all_read_since: Columns::of_recording(0)
+                .optional_time("verified_at", since.flatten().filter(|since| *since > 0))?,
         })
     }
 }
@@ -254,6 +255,27 @@ impl Catalog {
         .await
         .map_err(CatalogError::sql(NOTE))?;
         commit(tx, NOTE).await
+    }
+
+    /// Makes those the first to be re-read that claim to have been read or archived after `now`: a clock that was wrong said
+    /// so, and they would be left out until it is right. Returns how many.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn heal_readings(&self, now: Timestamp) -> Result<u64, CatalogError> {
+        let now = now.as_microseconds();
+        let mut tx = self.begin(NOTE).await?;
+        let done = sqlx::query!(
+            "-- catalog.heal_readings
+            UPDATE recordings INDEXED BY recordings_to_verify SET verified_at = 0
+            WHERE state = 'archived' AND coalesce(verified_at, archived_at) > ?1",
+            now
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(CatalogError::sql(NOTE))?;
+        commit(tx, NOTE).await?;
+        Ok(done.rows_affected())
     }
 
     /// Notes that a verification came to its end.

@@ -9,3 +9,4 @@ mod refusals;
 mod retries;
 mod statements;
 mod upserts;
+mod verifications;
