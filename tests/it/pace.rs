@@ -20,10 +20,17 @@ fn proc_status(running: &Running, name: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn open_files(running: &Running) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", running.pid().unwrap()))
-        .unwrap()
-        .count()
+/// `None` for whoever is not root: the process hides what it has open.
+fn open_files(running: &Running) -> Option<usize> {
+    let open = fs::read_dir(format!("/proc/{}/fd", running.pid().unwrap()));
+    match open {
+        Ok(open) => Some(open.count()),
+        Err(refused) => {
+            assert!(!rustix::process::geteuid().is_root(), "{refused}");
+            eprintln!("SKIPPED: open files are counted by root only");
+            None
+        }
+    }
 }
 
 #[tokio::test]
@@ -85,14 +92,11 @@ async fn an_idle_daemon_holds_little() {
     bird.wait_until(|bird| bird.list_requests() > lists + 1).await;
     // Connections that are kept for the next poll, the catalog's, the archive's folders.
     let (files, threads) = (open_files(&daemon), proc_status(&daemon, "Threads").unwrap());
-    assert!(files < 64, "{files} open files");
+    assert!(files.is_none_or(|files| files < 64), "{files:?} open files");
     assert!(threads < 48, "{threads} threads");
     bird.wait_until(|bird| bird.list_requests() > lists + 3).await;
-    assert!(
-        open_files(&daemon) <= files + 2,
-        "{files}, then {}",
-        open_files(&daemon)
-    );
+    let later = open_files(&daemon);
+    assert!(later <= files.map(|files| files + 2), "{files:?}, then {later:?}");
     assert!(proc_status(&daemon, "VmHWM").unwrap() < 64 * 1024);
     daemon.sigterm();
     end_within(&mut daemon, LONG).await.expect_code(0);
