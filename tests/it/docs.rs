@@ -313,3 +313,28 @@ fn every_promise_names_a_test_that_exists() {
         }
     }
 }
+
+#[test]
+fn the_bounds_in_the_readme_are_the_defaults() {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let readme = text("README.md");
+    let (_, bounds) = readme.split_once("### Bounds\n").unwrap();
+    let (bounds, _) = bounds.split_once("\n### ").unwrap();
+    let mut held = 0;
+    for row in table_rows(bounds).into_iter().skip(2) {
+        let Some(key) = row[2].split('`').nth(1) else {
+            continue;
+        };
+        let (section, name) = key.split_once('.').unwrap();
+        let example = text("config/birdkeep.toml");
+        let (_, lines) = example.split_once(&format!("[{section}]\n")).unwrap();
+        let line = lines
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} = ")))
+            .unwrap_or_else(|| panic!("{key}"));
+        let default = line.split('#').next().unwrap();
+        assert_eq!(digits(row[1].split(" over ").next().unwrap()), digits(default), "{key}");
+        held += 1;
+    }
+    assert!(held > 8, "{held}");
+}
