@@ -119,6 +119,12 @@ enum ReportFormat {
     Json,
 }
 
+/// Threads that drive what waits for the network, on however many cores.
+const MOST_WORKERS: usize = 8;
+
+/// Threads that wait for the disk or for a name: more work than this waits its turn, whatever `download.concurrency` says.
+const MOST_BLOCKING: usize = 32;
+
 /// What a command came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -199,7 +205,13 @@ fn run_outcome() -> Outcome {
     for workspace in &loaded.config.workspaces {
         telemetry::hide(workspace.credential.secret.clone());
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let workers = std::thread::available_parallelism().map_or(MOST_WORKERS, |cores| cores.get().min(MOST_WORKERS));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(MOST_BLOCKING)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             output::complain(&format!("cannot start: {error}"));
