@@ -11,6 +11,7 @@ use crate::domain::backoff::MAX_RETRY_DELAY;
 use crate::domain::clock::SharedClock;
 use crate::domain::explain::chain;
 use crate::domain::finding::FindingKind;
+use crate::store::Kept;
 use crate::store::Store;
 
 /// What a sweep changed.
@@ -70,6 +71,14 @@ impl Sweep {
                 }
             };
             if moved || only_sidecar {
+                // What was moved and is not durable yet would come back under a row that says otherwise.
+                let what = if only_sidecar { Kept::Sidecar } else { Kept::Both };
+                if repair.kind != FindingKind::Missing
+                    && let Err(error) = self.store.keep(&repair.key, &repair.kept_path, what).await
+                {
+                    tracing::debug!(path = %repair.key, error = %chain(&error), "a repair could not be ended yet");
+                    continue;
+                }
                 self.catalog.finish_repair(&repair).await?;
             } else {
                 self.catalog.abandon_repair(&repair).await?;

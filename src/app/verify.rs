@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use anyhow::anyhow;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,12 @@ pub async fn verify_and_repair(
     let catalog = open_catalog(config, &store, &clock).await?;
     let sweep = Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock));
     let done = async {
+        if catalog.reader().copied_at().await?.is_some() {
+            return Err(anyhow!(
+                "the catalog was put back from a backup and is not level with the files yet; start birdkeep once (`birdkeep \
+                 --once`), then repair"
+            ));
+        }
         sweep.run().await?;
         let verifier = Verifier::new(catalog.reader(), Some(catalog.clone()), files.clone());
         let report = verifier.run(options, clock.now(), stop, progress).await?;

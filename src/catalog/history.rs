@@ -15,6 +15,7 @@ use super::rows::workspace_id;
 use super::settle::OPERATION;
 use super::show::versions_of;
 use crate::domain::recording::History;
+use crate::domain::recording::MOST_METADATA_VERSIONS;
 use crate::domain::report::EarlierSidecar;
 use crate::domain::report::StoredObject;
 
@@ -74,10 +75,12 @@ async fn keep_version(
         INSERT INTO metadata_versions (seq, superseded_at, metadata)
         SELECT ?1, ?2, ?3
         WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE seq = ?1 AND metadata = ?3)
-            AND NOT EXISTS (SELECT 1 FROM metadata_versions WHERE seq = ?1 AND metadata = ?3)",
+            AND NOT EXISTS (SELECT 1 FROM metadata_versions WHERE seq = ?1 AND metadata = ?3)
+            AND (SELECT count(*) FROM metadata_versions WHERE seq = ?1) < ?4",
         seq,
         superseded_at,
-        metadata
+        metadata,
+        MOST_METADATA_VERSIONS
     )
     .execute(connection)
     .await

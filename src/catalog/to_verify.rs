@@ -2,6 +2,8 @@
 //!
 //! Must not know: how files are read, what is found.
 
+use std::time::Duration;
+
 use sqlx::SqliteConnection;
 
 use super::error::CatalogError;
@@ -21,6 +23,9 @@ use crate::domain::recording::StatusClass;
 
 const SELECT: &str = "choose what to re-read";
 
+/// How long a full walk says what upstream lists.
+const LATELY: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// An archived recording, as it is to be re-read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRow {
@@ -30,7 +35,8 @@ pub struct StoredRow {
     pub size_bytes: u64,
     /// Its SHA-256.
     pub sha256: Sha256Digest,
-    /// Whether upstream listed it as available, and did so in the last full walk that came to its end.
+    /// Whether upstream listed it as available in the last full walk that came to its end, and that was lately. What was not
+    /// asked counts as not listed.
     pub listed: bool,
     /// What was found of it before, and not since found good.
     pub known: Option<FindingKind>,
@@ -53,7 +59,7 @@ pub enum VerifyChoice {
 
 impl CatalogReader {
     /// Up to `limit` recordings of these workspaces, or of all where none is named, going on after a row where one is
-    /// given.
+    /// given. What upstream listed is judged at `now`.
     ///
     /// # Errors
     /// What SQLite says, or a damaged row.
@@ -63,6 +69,7 @@ impl CatalogReader {
         workspaces: &[WorkspaceName],
         after: Option<&StoredRow>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<StoredRow>, CatalogError> {
         let names = (!workspaces.is_empty()).then(|| names_parameter(workspaces));
         let mut tx = self.pool().begin().await.map_err(CatalogError::sql(SELECT))?;
@@ -72,7 +79,7 @@ impl CatalogReader {
             VerifyChoice::Found => found(&mut tx, names.as_deref(), after, limit).await?,
             VerifyChoice::Ids(ids) => of_ids(&mut tx, names.as_deref(), ids, after, limit).await?,
         };
-        stored_rows(&mut tx, &rows_parameter(&seqs)).await
+        stored_rows(&mut tx, &rows_parameter(&seqs), now).await
     }
 }
 
@@ -180,18 +187,25 @@ async fn of_ids(
 }
 
 /// The rows with these keys, in this order.
-async fn stored_rows(connection: &mut SqliteConnection, seqs: &str) -> Result<Vec<StoredRow>, CatalogError> {
+async fn stored_rows(
+    connection: &mut SqliteConnection,
+    seqs: &str,
+    now: Timestamp,
+) -> Result<Vec<StoredRow>, CatalogError> {
+    let lately = now.before(LATELY).as_microseconds();
     let rows = sqlx::query!(
         r#"-- catalog.stored_rows
         SELECT r.seq AS "seq!: i64", r.path AS "path!: String", r.size_bytes AS "size_bytes!: i64",
             r.sha256 AS "sha256!: Vec<u8>", r.status AS "status!: String",
             coalesce(r.verified_at, r.archived_at) AS "read_at!: i64", f.kind AS "kind?: String",
-            r.last_seen_at >= coalesce(w.last_full_walk_started_at, r.last_seen_at) AS "listed!: bool"
+            coalesce(r.last_seen_at >= w.last_full_walk_started_at AND w.last_full_walk_started_at > ?2, 0)
+                AS "listed!: bool"
         FROM json_each(?1) AS wanted
         CROSS JOIN recordings AS r ON r.seq = wanted.value
         CROSS JOIN workspaces AS w ON w.workspace = r.workspace
         LEFT JOIN findings AS f ON f.seq = r.seq"#,
-        seqs
+        seqs,
+        lately
     )
     .fetch_all(connection)
     .await

@@ -19,6 +19,7 @@ use super::workspaces::workspace_key;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::recording::MOST_METADATA_VERSIONS;
 use crate::domain::recording::Recording;
 use crate::domain::recording::SetAside;
 use crate::domain::report::UpsertCounts;
@@ -299,10 +300,12 @@ async fn update(
     if known.state == State::Archived && known.metadata != listed.metadata {
         sqlx::query!(
             "-- catalog.keep_metadata
-            INSERT INTO metadata_versions (seq, superseded_at, metadata) VALUES (?1, ?2, ?3)",
+            INSERT INTO metadata_versions (seq, superseded_at, metadata)
+            SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM metadata_versions WHERE seq = ?1) < ?4",
             known.seq,
             moment.now,
-            known.metadata
+            known.metadata,
+            MOST_METADATA_VERSIONS
         )
         .execute(&mut *connection)
         .await

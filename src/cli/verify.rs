@@ -104,6 +104,7 @@ pub(super) async fn run(
     args: VerifyArgs,
 ) -> Result<Outcome> {
     let life = Lifecycle::install(config.shutdown.grace)?;
+    let asked = args.ids.len() as u64;
     let options = VerifyOptions {
         scope: match (args.sample, args.found) {
             (Some(parts), _) => Scope::Part(parts),
@@ -127,11 +128,15 @@ pub(super) async fn run(
     over.cancel();
     drop(bar.await);
     let (report, repaired) = done?;
+    let not_read = asked.saturating_sub(report.progress.checked);
     match args.format {
         ReportFormat::Json => print_json(&report, &repaired)?,
         ReportFormat::Table => print(&report, &repaired, args.repair)?,
     }
-    Ok(match (report.stopped, report.findings.is_empty()) {
+    if not_read > 0 {
+        output::complain(&format!("{not_read} of the {asked} ids are of no archived recording"));
+    }
+    Ok(match (report.stopped || not_read > 0, report.findings.is_empty()) {
         (_, false) => Outcome::Partly,
         (true, true) => Outcome::Failed,
         (false, true) => Outcome::Well,
@@ -194,7 +199,12 @@ fn print(report: &VerifyReport, repaired: &RepairReport, repair: bool) -> Result
         output::line(&one_line(&format!("unknown    {}{what}", file.path), usize::MAX))?;
     }
     for (id, kept) in &repaired.repaired {
-        output::line(&format!("repaired   {id}: what stood there is kept in {kept}"))?;
+        let what = if kept.is_empty() {
+            "nothing stood there".to_owned()
+        } else {
+            format!("what stood there is kept in {kept}")
+        };
+        output::line(&format!("repaired   {id}: {what}"))?;
     }
     for (id, why) in &repaired.left {
         output::line(&format!("left       {id}: {why}"))?;

@@ -123,6 +123,10 @@ impl Recording {
     }
 }
 
+/// Versions kept of one recording's metadata, the first ones: an upstream that changes it without end must not make its
+/// sidecar longer than can be read.
+pub const MOST_METADATA_VERSIONS: u32 = 100;
+
 /// Metadata that upstream changed after archiving.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetadataVersion {

@@ -207,15 +207,17 @@ pub(super) fn names(folder: &File) -> io::Result<impl Iterator<Item = io::Result
     }))
 }
 
-/// Whether a regular file lies anywhere below a folder; stops at the first.
+/// Whether a regular file lies anywhere below a folder; stops at the first. What cannot be looked into may hold one.
 pub(super) fn holds_a_file(folder: &File) -> io::Result<bool> {
     for name in names(folder)? {
         let name = name?;
         match kind(&rustix::fs::statat(folder, &*name, AtFlags::SYMLINK_NOFOLLOW)?) {
             FileType::RegularFile => return Ok(true),
             FileType::Directory => {
-                let below: File = rustix::fs::openat(folder, &*name, FOLDER, Mode::empty())?.into();
-                if holds_a_file(&below)? {
+                let holds = rustix::fs::openat(folder, &*name, FOLDER, Mode::empty())
+                    .map_err(io::Error::from)
+                    .and_then(|below| holds_a_file(&below.into()));
+                if holds.unwrap_or(true) {
                     return Ok(true);
                 }
             }

@@ -42,6 +42,7 @@ pub(super) fn keep(root: &Root, key: &StoreKey, kept_path: &str, what: Kept) -> 
     let from = match root.open_folder(key) {
         Ok(Some(folder)) => folder,
         Ok(None) => return Ok(()),
+        Err(planted) if durable::is_no_folder(&planted) => return Ok(()),
         Err(refused) => return Err(failed(refused)),
     };
     let to = make_kept_folder(root, kept_path).map_err(failed)?;
@@ -72,8 +73,11 @@ fn make_kept_folder(root: &Root, kept_path: &str) -> io::Result<File> {
 /// Whether anything stands at a body's name.
 pub(super) fn is_taken(root: &Root, key: &StoreKey) -> Result<bool, StoreError> {
     let failed = |refused| StoreError::local("look at", key.to_string(), refused);
-    let Some(folder) = root.open_folder(key).map_err(failed)? else {
-        return Ok(false);
+    let folder = match root.open_folder(key) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return Ok(false),
+        Err(planted) if durable::is_no_folder(&planted) => return Ok(false),
+        Err(refused) => return Err(failed(refused)),
     };
     Ok(durable::stat(&folder, &key.file_name()).map_err(failed)?.is_some())
 }

@@ -65,6 +65,16 @@ pub struct Listing {
     pub strangers: Vec<(String, &'static str)>,
 }
 
+impl Listing {
+    fn unreadable(path: &str) -> Self {
+        Self {
+            folder: path.to_owned(),
+            files: Vec::new(),
+            strangers: vec![(".".to_owned(), "a folder that cannot be read")],
+        }
+    }
+}
+
 /// An archive, open for reading. Clones share it.
 #[derive(Clone)]
 pub struct StoreReader {
@@ -166,17 +176,19 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The next folder; `None` at the end.
+    /// The next folder; `None` at the end. One that the disk does not give back is a stranger to itself.
     ///
     /// # Errors
-    /// Of kind `Local`: a folder cannot be read.
+    /// Of kind `Local`: this process cannot read at all, as when it has too few descriptors.
     pub async fn next(&mut self) -> Result<Option<Listing>, StoreError> {
         let Some(path) = self.open.pop() else {
             return Ok(None);
         };
         let folder = Arc::clone(&self.folder);
-        let (listing, below) = on_disk("list", move || {
-            list(&folder, &path).map_err(|refused| StoreError::local("list", path, refused))
+        let (listing, below) = on_disk("list", move || match list(&folder, &path) {
+            Err(refused) if is_ours(&refused) => Err(StoreError::local("list", path, refused)),
+            Err(_) => Ok((Listing::unreadable(&path), Vec::new())),
+            Ok(listed) => Ok(listed),
         })
         .await?;
         self.open.extend(below.into_iter().rev());

@@ -18,6 +18,7 @@ use crate::domain::digest::Sha256Digest;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::recording::History;
+use crate::domain::recording::MOST_METADATA_VERSIONS;
 use crate::domain::recording::MetadataVersion;
 
 /// The names that are ours; `upstream` holds what upstream says under one of them.
@@ -38,6 +39,9 @@ const OUR_NAMES: [&str; 14] = [
     UPSTREAM,
 ];
 const UPSTREAM: &str = "upstream";
+
+/// Far more members than an object of the greatest length that is archived can have.
+const MOST_MEMBERS: usize = 200_000;
 
 /// What a sidecar says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +202,9 @@ fn read_history(ours: &Ours<'_>) -> Result<Option<History>, InvalidSidecar> {
     let mut versions = Vec::new();
     if let Some(raw) = ours.find("metadata_versions")? {
         let read: Vec<Version<'_>> = serde_json::from_str(raw.get()).map_err(|_| malformed.clone())?;
+        if read.len() > MOST_METADATA_VERSIONS as usize {
+            return Err(malformed);
+        }
         for version in read {
             members(version.metadata.get()).map_err(|_| malformed.clone())?;
             versions.push(MetadataVersion {
@@ -251,7 +258,7 @@ impl Member<'_> {
     }
 
     fn is_ours(&self) -> bool {
-        OUR_NAMES.iter().any(|name| self.is_named(name))
+        serde_json::from_str::<String>(self.name.get()).is_ok_and(|own| OUR_NAMES.contains(&own.as_str()))
     }
 }
 
@@ -291,6 +298,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry()? {
+                    if members.len() == MOST_MEMBERS {
+                        return Err(serde::de::Error::custom("too many members"));
+                    }
                     members.push(Member { name, value });
                 }
                 Ok(Members(members))

@@ -28,6 +28,7 @@ use crate::catalog::StoredRow;
 use crate::catalog::VerificationKey;
 use crate::catalog::VerifyChoice;
 use crate::domain::clock::Timestamp;
+use crate::domain::explain::chain;
 use crate::domain::finding::Finding;
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::RecordingId;
@@ -164,12 +165,11 @@ impl Verifier {
         let pace = ReadPace::new(options.bytes_per_second, stop.clone());
         let (choice, total, mut left) = self.choose(options, now).await?;
         progress.send_modify(|progress| progress.total = total);
-        let key = match &self.notes {
-            Some(notes) => Some(
-                notes
-                    .begin_verification(&options.scope.to_text(), options.by_daemon)
-                    .await?,
-            ),
+        let mut key = match &self.notes {
+            Some(notes) => {
+                let scope = options.scope.to_text();
+                noted(notes.begin_verification(&scope, options.by_daemon).await)?
+            }
             None => None,
         };
         let mut report = VerifyReport::default();
@@ -178,7 +178,7 @@ impl Verifier {
             let limit = u32::try_from(left).map_or(BATCH, |left| left.min(BATCH));
             let rows = self
                 .reader
-                .to_verify(&choice, &options.workspaces, last.as_ref(), limit)
+                .to_verify(&choice, &options.workspaces, last.as_ref(), limit, now)
                 .await?;
             let Some(newest) = rows.last().cloned() else {
                 break;
@@ -186,7 +186,10 @@ impl Verifier {
             last = Some(newest);
             left = left.saturating_sub(rows.len() as u64);
             let readings = self.read(rows, &pace, options.by_daemon).await?;
-            self.note(key, &readings).await?;
+            // A disk that takes no notes can still be read.
+            if noted(self.note(key, &readings).await)?.is_none() {
+                key = None;
+            }
             take(&mut report, readings, progress);
         }
         report.stopped = stop.is_cancelled();
@@ -196,7 +199,7 @@ impl Verifier {
         report.progress = *progress.borrow();
         if let (Some(notes), Some(key), false) = (&self.notes, key, report.stopped) {
             let unknown_files = report.unknown_files.as_ref().map(|files| files.len() as u64);
-            notes.finish_verification(key, unknown_files).await?;
+            noted(notes.finish_verification(key, unknown_files).await)?;
         }
         Ok(report)
     }
@@ -255,6 +258,17 @@ impl Verifier {
             (Some(notes), Some(key)) => notes.note_readings(key, readings).await,
             _ => Ok(()),
         }
+    }
+}
+
+/// What was noted; `None`, and a word about it, where this machine does not take notes.
+fn noted<T>(done: Result<T, CatalogError>) -> Result<Option<T>, CatalogError> {
+    match done {
+        Err(error) if error.is_local() => {
+            tracing::warn!(error = %chain(&error), "what is found is not noted in the catalog");
+            Ok(None)
+        }
+        done => done.map(Some),
     }
 }
 

@@ -5,8 +5,7 @@
 use super::VerifyError;
 use super::VerifyReport;
 use crate::catalog::Catalog;
-use crate::catalog::StoredRow;
-use crate::domain::finding::Finding;
+use crate::domain::explain::chain;
 use crate::domain::finding::FindingKind;
 use crate::domain::ids::RecordingId;
 use crate::domain::key::StoreKey;
@@ -25,29 +24,42 @@ pub struct RepairReport {
     pub adopted: Vec<StoreKey>,
 }
 
-/// Repairs every finding of a report.
+/// Repairs every finding of a report. What cannot be repaired is left, and the rest goes on.
 ///
-/// A damaged or unreadable body is only moved aside while upstream still lists its recording: otherwise it is all there
-/// is.
+/// A body is only given up while upstream lists its recording: otherwise what is left of it, were it a sound sidecar alone,
+/// is all there is.
 ///
 /// # Errors
-/// The catalog or the disk cannot be used. What was repaired until then stays repaired.
+/// The catalog cannot be used. What was repaired until then stays repaired.
 pub async fn repair(catalog: &Catalog, store: &Store, report: &VerifyReport) -> Result<RepairReport, VerifyError> {
     let mut done = RepairReport::default();
     for (row, finding) in &report.findings {
         let id = row.key.recording().id;
-        if let Some(why) = why_left(row, finding) {
-            done.left.push((id, why.to_owned()));
+        if finding.kind != FindingKind::Sidecar && !row.listed {
+            done.left.push((id, NOT_LISTED.to_owned()));
             continue;
         }
-        let kept_path = store.kept_folder(&row.key)?;
-        let entered = catalog.begin_repair(row, finding, &kept_path).await?;
-        let what = if finding.kind == FindingKind::Sidecar {
-            Kept::Sidecar
-        } else {
-            Kept::Both
+        // A sound sidecar stays for the body that comes: it may be the same.
+        let kept = match finding.kind {
+            FindingKind::Missing => None,
+            FindingKind::Damaged | FindingKind::Unreadable => Some(Kept::Both),
+            FindingKind::Sidecar => Some(Kept::Sidecar),
         };
-        store.keep(&row.key, &kept_path, what).await?;
+        let kept_path = match kept {
+            Some(_) => store.kept_folder(&row.key)?,
+            None => String::new(),
+        };
+        let entered = catalog.begin_repair(row, finding, &kept_path).await?;
+        if let Some(what) = kept
+            && let Err(error) = store.keep(&row.key, &kept_path, what).await
+        {
+            // Where some of it was moved, the next start ends what was begun.
+            if store.is_taken(&row.key).await.unwrap_or(false) {
+                catalog.abandon_repair(&entered).await?;
+            }
+            done.left.push((id, chain(&error)));
+            continue;
+        }
         catalog.finish_repair(&entered).await?;
         tracing::warn!(
             workspace.name = %row.key.recording().workspace, recording.id = %id, path = %row.key, kind = %finding.kind,
@@ -58,9 +70,5 @@ pub async fn repair(catalog: &Catalog, store: &Store, report: &VerifyReport) -> 
     Ok(done)
 }
 
-fn why_left(row: &StoredRow, finding: &Finding) -> Option<&'static str> {
-    let takes_the_last_copy = matches!(finding.kind, FindingKind::Damaged | FindingKind::Unreadable);
-    (takes_the_last_copy && !row.listed).then_some(
-        "upstream does not list it as available any more, so that these bytes are all there is; restore it from a copy",
-    )
-}
+const NOT_LISTED: &str = "upstream does not list it as available, or was not asked for all it has within a week: what is left of it is \
+                          all there is. Run a pass and try again, or restore it from a copy";

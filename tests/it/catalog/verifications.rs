@@ -16,7 +16,7 @@ async fn next(bench: &Bench, limit: u32) -> Vec<StoredRow> {
     bench
         .catalog
         .reader()
-        .to_verify(&choice, &[], None, limit)
+        .to_verify(&choice, &[], None, limit, bench.now())
         .await
         .unwrap()
 }
@@ -48,8 +48,14 @@ async fn what_was_not_read_for_the_longest_time_comes_first_and_nothing_twice() 
     bench.clock.advance(HOUR);
     assert_eq!(numbers(&next(&bench, 9).await), [4, 5, 1, 2, 3, 6]);
     let reader = bench.catalog.reader();
-    let all = reader.to_verify(&VerifyChoice::All, &[], None, 4).await.unwrap();
-    let rest = reader.to_verify(&VerifyChoice::All, &[], all.last(), 4).await.unwrap();
+    let all = reader
+        .to_verify(&VerifyChoice::All, &[], None, 4, bench.now())
+        .await
+        .unwrap();
+    let rest = reader
+        .to_verify(&VerifyChoice::All, &[], all.last(), 4, bench.now())
+        .await
+        .unwrap();
     assert_eq!((numbers(&all), numbers(&rest)), (vec![1, 2, 3, 4], vec![5, 6]));
 }
 
@@ -81,7 +87,10 @@ async fn findings_stay_until_they_are_found_good_and_belong_to_what_was_read() {
     let reader = bench.catalog.reader();
     assert_eq!(reader.soundness().await.unwrap().findings[&FindingKind::Damaged], 2);
     assert_eq!(bench.show(1).await.finding, damaged());
-    let found = reader.to_verify(&VerifyChoice::Found, &[], None, 9).await.unwrap();
+    let found = reader
+        .to_verify(&VerifyChoice::Found, &[], None, 9, bench.now())
+        .await
+        .unwrap();
     assert!(found.iter().all(|row| row.known == Some(FindingKind::Damaged)));
 
     // Repaired and archived anew in between: what was read before says nothing of it.

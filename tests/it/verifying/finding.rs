@@ -161,6 +161,9 @@ async fn what_is_put_right_by_hand_is_found_right() {
     assert_eq!(scene.status().await["damaged"], 1);
     let one = scene.verify(&[&scene.id(1)], 0).await;
     assert_eq!((&one["checked"], &one["ok"]), (&json!(1), &json!(1)));
+    let stranger = ["verify", "00000000-0000-4000-8000-000000000000"];
+    let finished = scene.archive.run(&stranger).await.expect_code(1);
+    assert!(finished.stderr.contains("no archived recording"), "{}", finished.stderr);
     let others = scene.verify(&[&scene.id(1), &scene.id(2)], 3).await;
     assert_eq!(
         (&others["checked"], of_kind(&others, "damaged")),

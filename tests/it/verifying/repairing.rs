@@ -56,28 +56,51 @@ async fn damaged_bytes_are_kept_and_the_recording_is_had_again() {
     let report = scene.verify(&[], 0).await;
     assert_eq!((&report["checked"], &report["ok"]), (&json!(6), &json!(6)));
     assert_eq!(scene.show(0).await["sha256"], was["sha256"]);
-    assert_eq!(kept_folders(&scene).len(), 3, "what was kept is gone");
+    assert_eq!(kept_folders(&scene).len(), 2, "what was kept is gone");
     assert_eq!(scene.verify(&["--repair"], 0).await["repaired"], json!([]));
 }
 
 #[tokio::test]
 async fn the_last_copy_is_left_where_it_is() {
+    let scene = Scene::of(3).await;
+    let damaged = scene.flip(0);
+    let sidecar = scene.sidecar(1);
+    fs::remove_file(scene.body(1)).unwrap();
+    for number in [0, 1] {
+        scene.workspace.set_status(scene.ids[number], "absent");
+    }
+    scene.archive.run(&["--once"]).await.expect_code(0);
+    let report = scene.verify(&["--repair"], 3).await;
+    assert_eq!(report["repaired"], json!([]));
+    assert_eq!(report["not_repaired"].as_array().unwrap().len(), 2);
+    assert!(fs::read(scene.body(0)).unwrap() == damaged && sidecar.exists());
+    for (number, kind) in [(0, "damaged"), (1, "missing")] {
+        let shown = scene.show(number).await;
+        assert_eq!(
+            (&shown["state"], &shown["finding"]["kind"]),
+            (&json!("archived"), &json!(kind))
+        );
+    }
+    assert_eq!(kept_folders(&scene), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn what_upstream_was_not_asked_about_counts_as_not_listed() {
     let scene = Scene::of(2).await;
     let damaged = scene.flip(0);
-    scene.workspace.set_status(scene.ids[0], "absent");
-    scene.archive.run(&["--once"]).await.expect_code(0);
+    scene.workspace.unlist(scene.ids[0]);
+    fs::remove_file(scene.archive.catalog_path()).unwrap();
+    // Made again from the sidecars, the catalog has never seen a list.
+    scene.archive.run(&["rebuild"]).await.expect_code(3);
     let report = scene.verify(&["--repair"], 3).await;
     assert_eq!(
         (&report["repaired"], &report["not_repaired"][0]["id"]),
         (&json!([]), &json!(scene.id(0)))
     );
     assert!(fs::read(scene.body(0)).unwrap() == damaged);
-    let shown = scene.show(0).await;
-    assert_eq!(
-        (&shown["state"], &shown["finding"]["kind"]),
-        (&json!("archived"), &json!("damaged"))
-    );
-    assert_eq!(kept_folders(&scene), Vec::<PathBuf>::new());
+    scene.archive.run(&["--once"]).await.expect_code(0);
+    assert_eq!(scene.verify(&["--repair"], 3).await["repaired"], json!([]));
+    assert!(fs::read(scene.body(0)).unwrap() == damaged);
 }
 
 #[tokio::test]
