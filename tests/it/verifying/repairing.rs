@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::scene::Scene;
+use crate::support::bird::RecordingSpec;
 use crate::surviving::kit::assert_complete;
 use crate::surviving::kit::sql;
 
@@ -163,5 +164,27 @@ async fn a_body_that_only_its_sidecar_knows_is_archived_again() {
     assert_eq!(
         (&report["checked"], report["unknown_files"].as_array().unwrap().len()),
         (&json!(2), 2)
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_was_swapped_for_a_link_stops_no_other_repair() {
+    let mut scene = Scene::of(1).await;
+    let other = scene.workspace.add(RecordingSpec::at("2026-03-05T10:00:00Z"));
+    scene.ids.push(other);
+    scene.archive.run(&["--once"]).await.expect_code(0);
+    let day = scene.body(1).parent().unwrap().to_owned();
+    let moved = scene.archive.root().join("moved");
+    fs::rename(&day, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &day).unwrap();
+    let outside = crate::surviving::kit::snapshot(&moved);
+    scene.flip(0);
+    let report = scene.verify(&["--repair"], 3).await;
+    let repaired = report["repaired"].as_array().unwrap();
+    assert!(repaired.iter().any(|repair| repair["id"] == scene.id(0)), "{report}");
+    assert_eq!(report["missing"], json!([scene.id(1)]));
+    assert!(
+        crate::surviving::kit::snapshot(&moved) == outside,
+        "the link was followed"
     );
 }
