@@ -213,7 +213,7 @@ impl Demo {
         let life = Lifecycle::unattended(self.config.shutdown.grace);
         let task = tokio::spawn({
             let life = life.clone();
-            async move { app.run(&life).await }
+            async move { app.run(&life, None).await }
         });
         *self.running.lock().unwrap() = Some(Running { life, task });
         Ok(())

@@ -48,6 +48,26 @@ pub fn forbid_core_dumps() -> io::Result<()> {
 #[error("cannot listen for signals")]
 pub struct SignalError(#[source] io::Error);
 
+/// SIGHUPs, which ask for the configuration to be read again. From its making on, they no longer end the process.
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens for SIGHUP from now on.
+    ///
+    /// # Errors
+    /// The handler cannot be set.
+    pub fn install() -> Result<Self, SignalError> {
+        signal(SignalKind::hangup()).map(Self).map_err(SignalError)
+    }
+
+    /// Waits for the next one, or for several that came close together. Cancel-safe.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Lifecycle {
     /// Listens for SIGTERM and SIGINT from now on. After the soft stop, the hard one follows within `grace`.
     ///
@@ -139,6 +159,23 @@ impl Lifecycle {
             }
         });
     }
+}
+
+/// Tells systemd that the configuration is being read again; [`reloaded`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell_systemd(&[
+            NotifyState::Reloading,
+            now,
+            NotifyState::Status("reading the configuration again"),
+        ]),
+        Err(error) => tracing::debug!(%error, "the monotonic clock cannot be read"),
+    }
+}
+
+/// Tells systemd, in words too, that the service goes on after [`reloading`].
+pub fn reloaded(status: &str) {
+    tell_systemd(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Tells systemd in words what goes on. Does nothing where systemd did not start us.

@@ -1,4 +1,4 @@
-//! Puts the rooms together: options out of the configuration, and every room out of those below it.
+//! What each room is built with: its options out of the configuration, and the archive and catalog opened.
 //!
 //! Must not know: what the rooms do.
 
@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::sync::Notify;
 
 use crate::api::Api;
 use crate::api::ApiOptions;
@@ -19,121 +18,18 @@ use crate::api::WorkspaceAccess;
 use crate::api::WorkspaceApi;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogOptions;
-use crate::catalog::CatalogReader;
 use crate::config;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::reach::Reach;
-use crate::fetcher::Fetcher;
 use crate::fetcher::FetcherOptions;
-use crate::lister::Lister;
 use crate::lister::ListerOptions;
-use crate::queue::Queue;
-use crate::queue::QueueOptions;
-use crate::scheduler::Scheduler;
-use crate::scheduler::SchedulerOptions;
 use crate::store::Store;
 use crate::store::StoreOptions;
-use crate::sweep::Sweep;
 use crate::verify::Scrub;
 use crate::verify::ScrubOptions;
-
-/// The house, built and swept, not yet running. Holds the archive's lock.
-pub struct App {
-    pub(super) scheduler: Arc<Scheduler>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) reader: CatalogReader,
-    pub(super) names: Vec<WorkspaceName>,
-    pub(super) catalog: Catalog,
-    pub(super) store: Store,
-}
-
-impl App {
-    /// Opens the archive and its catalog, heals what a crash left, and wires the rest.
-    ///
-    /// # Errors
-    /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
-    pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
-        let store = open_store(config, &clock).await?;
-        if store.cleared_staging() > 0 {
-            tracing::info!(
-                files = store.cleared_staging(),
-                "removed unfinished files of an earlier run"
-            );
-        }
-        for remark in store.remarks() {
-            tracing::warn!("{remark}");
-        }
-        let catalog = open_catalog(config, &store, &clock).await?;
-        let names: Vec<WorkspaceName> = config
-            .workspaces
-            .iter()
-            .map(|workspace| workspace.name.clone())
-            .collect();
-        let api = Api::new(api_options(config), Arc::clone(&clock))?;
-        let workspaces = workspace_apis(config, &api);
-        let due_hint = Arc::new(Notify::new());
-        let fetcher = Fetcher::new(api, Arc::clone(&workspaces), store.clone(), fetcher_options(config))?;
-        let queue = Queue::new(
-            catalog.clone(),
-            Arc::new(fetcher),
-            Arc::clone(&clock),
-            QueueOptions {
-                concurrency: config.download.concurrency,
-                max_attempts: config.download.max_attempts,
-            },
-            names.clone(),
-            Arc::clone(&due_hint),
-        );
-        let lister = Lister::new(
-            workspaces,
-            catalog.clone(),
-            Arc::clone(&clock),
-            lister_options(config),
-            due_hint,
-        );
-        let scheduler = Scheduler::new(
-            Arc::new(lister),
-            Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock)),
-            scrub(config, &catalog, &store, clock)?,
-            SchedulerOptions {
-                interval: config.sync.interval,
-                full_walk_interval: config.sync.full_walk_interval,
-            },
-        );
-        let swept = scheduler.sweep().await?;
-        if swept.reclaimed > 0 {
-            tracing::info!(
-                recordings = swept.reclaimed,
-                "took back what an earlier run was fetching when it ended"
-            );
-        }
-        Ok(Self {
-            reader: catalog.reader(),
-            scheduler: Arc::new(scheduler),
-            queue: Arc::new(queue),
-            names,
-            catalog,
-            store,
-        })
-    }
-
-    /// The read side of the catalog.
-    #[must_use]
-    pub fn reader(&self) -> CatalogReader {
-        self.reader.clone()
-    }
-
-    /// Closes the catalog; the archive's lock goes with `self`.
-    pub(super) async fn close(self) {
-        if let Err(error) = self.catalog.close().await {
-            tracing::warn!(%error, "the catalog did not close cleanly; nothing is lost, its log is read at the next start");
-        }
-        drop(self.store);
-    }
-}
 
 /// Opens the archive as its only writer.
 pub(super) async fn open_store(config: &Config, clock: &SharedClock) -> anyhow::Result<Store> {
@@ -192,7 +88,12 @@ pub(super) fn configured_workspaces(config: &Config) -> Vec<(WorkspaceName, Work
         .collect()
 }
 
-fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) -> anyhow::Result<Option<Scrub>> {
+pub(super) fn scrub(
+    config: &Config,
+    catalog: &Catalog,
+    store: &Store,
+    clock: SharedClock,
+) -> anyhow::Result<Option<Scrub>> {
     let Some(parts) = config.verify.parts else {
         return Ok(None);
     };
@@ -265,7 +166,7 @@ pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
     }
 }
 
-fn lister_options(config: &Config) -> ListerOptions {
+pub(super) fn lister_options(config: &Config) -> ListerOptions {
     ListerOptions {
         overlap: config.sync.overlap,
         since: config.sync.since,

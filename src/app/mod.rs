@@ -4,208 +4,111 @@
 
 mod backup;
 mod build;
+mod daemon;
 mod dry_run;
+mod generation;
+mod once;
 mod preflight;
 mod rebuild;
+mod reload;
 mod verify;
 mod view;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use anyhow::anyhow;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 pub use backup::Backup;
 pub use backup::backup;
-pub use build::App;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
+pub use once::OnceReport;
 pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
 pub use rebuild::rebuild;
+pub use reload::LoadAgain;
+pub use reload::Reloads;
 pub use verify::verify;
 pub use verify::verify_and_repair;
 pub use view::ArchiveView;
 
-use crate::catalog::WorkspaceSummary;
-use crate::domain::explain::chain;
-use crate::domain::ids::WorkspaceName;
+use self::generation::Generation;
+use self::generation::Ground;
+use crate::catalog::CatalogReader;
+use crate::config::Config;
+use crate::domain::clock::SharedClock;
 use crate::domain::report::DrainReport;
-use crate::domain::report::WalkOutcome;
-use crate::domain::state::State;
-use crate::lifecycle;
 use crate::lifecycle::Lifecycle;
-use crate::queue::QueueError;
-use crate::queue::Stop;
-use crate::queue::Until;
+use crate::queue::Shared;
 pub use crate::rebuild::Progress as RebuildProgress;
 pub use crate::rebuild::RebuildReport;
 
 /// After the hard stop, how long what cannot be broken off (a publish, its row) may take.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
-/// How often systemd is told in words what goes on.
-const STATUS_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How one pass over everything went.
-pub struct OnceReport {
-    /// Workspaces whose walk failed or was stopped, with the reason.
-    pub walks_failed: Vec<(WorkspaceName, String)>,
-    /// What was fetched.
-    pub drained: DrainReport,
-    /// How the workspaces of this pass stand now.
-    pub workspaces: Vec<WorkspaceSummary>,
-}
-
-impl OnceReport {
-    /// Whether nothing is left to do and nothing was set aside.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        let settled = self.workspaces.iter().all(|workspace| {
-            let open = [State::Due, State::Claimed, State::GivenUp];
-            workspace.set_aside == 0
-                && open
-                    .into_iter()
-                    .all(|state| workspace.counts.get(&state).is_none_or(|count| *count == 0))
-        });
-        settled && self.walks_failed.is_empty()
-    }
+/// The house, built and swept, not yet running. Holds the archive's lock.
+pub struct App {
+    config: Config,
+    ground: Ground,
+    generation: Generation,
 }
 
 impl App {
-    /// Runs until `life` says stop. Ends with nothing in flight.
+    /// Opens the archive and its catalog, heals what a crash left, and wires the rest.
     ///
     /// # Errors
-    /// A part ended unasked: the catalog cannot be used, or a fault in the program.
-    pub async fn run(self, life: &Lifecycle) -> anyhow::Result<()> {
-        let stop = Stop {
-            soft: life.soft().clone(),
-            hard: life.hard().clone(),
+    /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
+    pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let store = build::open_store(config, &clock).await?;
+        if store.cleared_staging() > 0 {
+            tracing::info!(
+                files = store.cleared_staging(),
+                "removed unfinished files of an earlier run"
+            );
+        }
+        for remark in store.remarks() {
+            tracing::warn!("{remark}");
+        }
+        let ground = Ground {
+            catalog: build::open_catalog(config, &store, &clock).await?,
+            store,
+            clock,
+            queues: Shared::default(),
         };
-        let is_copy = self.is_copy().await?;
-        if is_copy {
-            // It may take longer than systemd waits for a start.
-            life.ready("bringing a restored catalog level with the archive");
+        let generation = Generation::build(config, &ground)?;
+        let swept = generation.scheduler.sweep().await?;
+        if swept.reclaimed > 0 {
+            tracing::info!(
+                recordings = swept.reclaimed,
+                "took back what an earlier run was fetching when it ended"
+            );
         }
-        if !self.reconcile(life.soft()).await? {
-            self.close().await;
-            return Ok(());
-        }
-        let (scheduler, soft) = (Arc::clone(&self.scheduler), life.soft().clone());
-        let walks = tokio::spawn(async move { scheduler.run(&soft).await });
-        let queue = Arc::clone(&self.queue);
-        let fetches = tokio::spawn(async move { queue.run(Until::Stopped, &stop).await });
-        let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
-        if !is_copy {
-            life.ready("running");
-        }
-
-        let both = async { tokio::join!(stop_after(walks, life), end_of(fetches, life)) };
-        let ended = tokio::select! {
-            (walks, fetches) = both => walks
-                .map_err(|error| part_died("scheduler", &error))
-                .and(fetches.map(drop)),
-            () = overdue(life) => Err(anyhow!("what was in flight did not end within {LAST_WAIT:?} of the hard stop")),
-        };
-        told.abort();
-        self.close().await;
-        ended
+        Ok(Self {
+            config: config.clone(),
+            ground,
+            generation,
+        })
     }
 
-    /// One pass over each workspace, and everything fetched that is due by the end of it.
-    ///
-    /// # Errors
-    /// The work could not be done: the catalog or the disk cannot be used.
-    pub async fn run_once(self, life: &Lifecycle) -> anyhow::Result<OnceReport> {
-        let stop = Stop {
-            soft: life.soft().clone(),
-            hard: life.hard().clone(),
-        };
-        if !self.reconcile(life.soft()).await? {
-            self.close().await;
-            return Err(anyhow!(
-                "stopped before the restored catalog was level with the archive"
-            ));
-        }
-        let walks_over = CancellationToken::new();
-        let (queue, until) = (Arc::clone(&self.queue), Until::Drained(walks_over.clone()));
-        let fetches = tokio::spawn(async move { queue.run(until, &stop).await });
-        let walks = async {
-            let passes = self.scheduler.run_once(life.soft()).await;
-            walks_over.cancel();
-            passes
-        };
-        let joined = async { tokio::join!(walks, end_of(fetches, life)) };
-        let (passes, drained) = tokio::select! {
-            joined = joined => joined,
-            () = overdue(life) => {
-                return Err(anyhow!("what was in flight did not end within {LAST_WAIT:?} of the hard stop"));
-            }
-        };
-        let walks_failed = passes
-            .into_iter()
-            .filter_map(|pass| match pass.result {
-                Err(error) => Some((pass.workspace, chain(&error))),
-                Ok(walk) if walk.report.outcome == WalkOutcome::Complete => None,
-                Ok(walk) => Some((pass.workspace, walk.report.outcome.to_text())),
-            })
-            .collect();
-        let drained = match drained {
-            Ok(drained) => drained,
-            Err(error) => {
-                self.close().await;
-                return Err(error);
-            }
-        };
-        // Only a saving of work for the next run: where it fails now, it is done then.
-        if let Err(error) = self.scheduler.refresh_sidecars(life.soft()).await {
-            tracing::debug!(error = %error, "sidecars could not be brought up to date");
-        }
-        let mut workspaces = self
-            .reader
-            .workspaces()
-            .await
-            .context("cannot read how the workspaces stand")?;
-        workspaces.retain(|summary| self.names.contains(&summary.name));
-        self.close().await;
-        Ok(OnceReport {
-            walks_failed,
-            drained,
-            workspaces,
-        })
+    /// The read side of the catalog.
+    #[must_use]
+    pub fn reader(&self) -> CatalogReader {
+        self.ground.catalog.reader()
     }
 
     /// What has been fetched so far, as it is.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<DrainReport> {
-        self.queue.progress()
+        self.ground.queues.progress()
     }
-}
 
-/// The end of the queue; if it was not asked for, everything else ends too.
-async fn end_of(fetches: JoinHandle<Result<DrainReport, QueueError>>, life: &Lifecycle) -> anyhow::Result<DrainReport> {
-    match fetches.await {
-        Ok(Ok(report)) => Ok(report),
-        Ok(Err(error)) => {
-            life.stop();
-            Err(error.into())
-        }
-        Err(error) => {
-            life.stop();
-            Err(part_died("queue", &error))
+    /// Closes the catalog; the archive's lock goes with `self`.
+    async fn close(self) {
+        if let Err(error) = self.ground.catalog.close().await {
+            tracing::warn!(%error, "the catalog did not close cleanly; nothing is lost, its log is read at the next start");
         }
     }
-}
-
-async fn stop_after<T>(part: impl Future<Output = T>, life: &Lifecycle) -> T {
-    let ended = part.await;
-    life.stop();
-    ended
 }
 
 async fn overdue(life: &Lifecycle) {
@@ -215,20 +118,5 @@ async fn overdue(life: &Lifecycle) {
 
 fn part_died(part: &str, error: &tokio::task::JoinError) -> anyhow::Error {
     let how = if error.is_panic() { "panicked" } else { "was cancelled" };
-    anyhow!("the {part} {how}; this is a fault in birdkeep")
-}
-
-/// Keeps systemd's one line about us up to date.
-async fn tell_status(mut progress: watch::Receiver<DrainReport>, soft: CancellationToken) {
-    while !soft.is_cancelled() {
-        let report = *progress.borrow_and_update();
-        lifecycle::status(&format!(
-            "running: {} archived ({} bytes), {} failed since the start",
-            report.archived, report.archived_bytes, report.failed
-        ));
-        tokio::time::sleep(STATUS_INTERVAL).await;
-        if progress.changed().await.is_err() {
-            return;
-        }
-    }
+    anyhow::anyhow!("{part} {how}; this is a fault in birdkeep")
 }

@@ -62,7 +62,7 @@ pub async fn rebuild(
 impl App {
     /// Whether the catalog is a restored copy that was not brought level with the archive yet.
     pub(super) async fn is_copy(&self) -> anyhow::Result<bool> {
-        let copied_at = self.reader.copied_at().await;
+        let copied_at = self.reader().copied_at().await;
         Ok(copied_at.context("cannot read the catalog")?.is_some())
     }
 
@@ -72,11 +72,11 @@ impl App {
             return Ok(true);
         }
         tracing::info!("the catalog is a restored copy: it is brought level with the archive before anything else");
-        let store = self.store.clone();
+        let store = self.ground.store.clone();
         let reader = tokio::task::spawn_blocking(move || store.reader())
             .await
             .context("opening the archive")??;
-        match rebuild::reconcile(&self.catalog, &self.store, &reader, stop).await {
+        match rebuild::reconcile(&self.ground.catalog, &self.ground.store, &reader, stop).await {
             Ok(Some(report)) => {
                 tracing::warn!(copied_at = %report.copied_at, adopted = report.adopted,
                     adopted_bytes = report.adopted_bytes, missing = report.missing, damaged = report.damaged,

@@ -202,9 +202,7 @@ fn run_outcome() -> Outcome {
         output::complain(&complaint);
         return Outcome::Usage;
     }
-    for workspace in &loaded.config.workspaces {
-        telemetry::hide(workspace.credential.secret.clone());
-    }
+    hide_secrets(&loaded.config);
     let workers = std::thread::available_parallelism().map_or(MOST_WORKERS, |cores| cores.get().min(MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -218,19 +216,19 @@ fn run_outcome() -> Outcome {
             return Outcome::Failed;
         }
     };
-    let outcome = runtime.block_on(dispatch(line, loaded));
+    let outcome = runtime.block_on(dispatch(line, loaded, sources));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome
 }
 
-async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
+async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock);
     let selected = line.global.workspace;
     let config = &loaded.config;
     let result = match line.command {
         None if line.dry_run => once::dry_run(config, clock).await,
         None if line.once => once::once(&loaded, clock).await,
-        None => daemon::run(&loaded, clock).await,
+        None => daemon::run(&loaded, sources, selected, clock).await,
         Some(Command::Check) => check::run(&loaded, clock).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
@@ -249,6 +247,13 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
 /// An id as people paste it: case does not matter on the command line.
 fn recording_id(text: &str) -> Result<RecordingId, InvalidId> {
     text.trim().to_ascii_lowercase().parse()
+}
+
+/// Sees to it that no secret of the configuration gets into a log line.
+fn hide_secrets(config: &Config) {
+    for workspace in &config.workspaces {
+        telemetry::hide(workspace.credential.secret.clone());
+    }
 }
 
 /// Keeps only the workspaces that were named, if any were.

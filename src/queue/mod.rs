@@ -6,6 +6,8 @@
 mod run;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::sync::watch;
@@ -59,6 +61,47 @@ pub struct Stop {
     pub hard: CancellationToken,
 }
 
+/// What the queues of one process have in common: one may still be finishing what it claimed when the next begins.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    in_flight: Arc<AtomicUsize>,
+    progress: watch::Sender<DrainReport>,
+}
+
+impl Shared {
+    /// What was done so far, as it is done.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<DrainReport> {
+        self.progress.subscribe()
+    }
+
+    /// Takes all places that are free of this many. Taken before anything is claimed for them, so that two queues never
+    /// fill the same one.
+    fn take_places(&self, of: usize) -> Vec<Place> {
+        let mut free = 0;
+        let _ = self
+            .in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                free = of.saturating_sub(taken);
+                Some(taken + free)
+            });
+        (0..free).map(|_| Place(Arc::clone(&self.in_flight))).collect()
+    }
+
+    fn taken_places(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// A download's place among those at once, free again when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Fetches what is due.
 pub struct Queue {
     catalog: Catalog,
@@ -67,7 +110,7 @@ pub struct Queue {
     options: QueueOptions,
     workspaces: Vec<WorkspaceName>,
     due_hint: Arc<Notify>,
-    progress: watch::Sender<DrainReport>,
+    shared: Shared,
 }
 
 impl Queue {
@@ -80,6 +123,7 @@ impl Queue {
         options: QueueOptions,
         workspaces: Vec<WorkspaceName>,
         due_hint: Arc<Notify>,
+        shared: Shared,
     ) -> Self {
         Self {
             catalog,
@@ -88,14 +132,8 @@ impl Queue {
             options,
             workspaces,
             due_hint,
-            progress: watch::Sender::default(),
+            shared,
         }
-    }
-
-    /// What was done so far, as it is done.
-    #[must_use]
-    pub fn progress(&self) -> watch::Receiver<DrainReport> {
-        self.progress.subscribe()
     }
 
     /// Claims, fetches and writes down until `until`, then ends with nothing in flight and nothing unwritten.
@@ -104,7 +142,7 @@ impl Queue {
     /// The catalog cannot be used, or, in a run that ends by itself, the disk.
     pub async fn run(&self, until: Until, stop: &Stop) -> Result<DrainReport, QueueError> {
         Run::new(self, until, stop).drive().await?;
-        Ok(*self.progress.borrow())
+        Ok(*self.shared.progress.borrow())
     }
 }
 
@@ -136,7 +174,7 @@ impl Queue {
                 workspace.name = %workspace, recording.id = %id, error = reason, "claim given back"
             ),
         }
-        self.progress.send_modify(|report| match end {
+        self.shared.progress.send_modify(|report| match end {
             ClaimEnd::Completed(object) => {
                 report.archived += 1;
                 report.archived_bytes += object.size_bytes;

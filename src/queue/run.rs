@@ -11,6 +11,7 @@ use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Place;
 use super::Queue;
 use super::QueueError;
 use super::Stop;
@@ -73,7 +74,7 @@ struct LocalFault {
 pub(super) struct Run<'a> {
     queue: &'a Queue,
     in_flight: JoinSet<Result<StoredObject, FetchError>>,
-    claims: HashMap<Id, Claim>,
+    claims: HashMap<Id, (Claim, Place)>,
     endings: Vec<(Claim, ClaimEnd)>,
     endings_due: Option<Instant>,
     may_be_due: bool,
@@ -152,7 +153,7 @@ impl<'a> Run<'a> {
         .into_iter()
         .flatten()
         .min()
-        .unwrap_or(self.look_again);
+        .unwrap_or_else(|| self.next_look(Instant::now()));
         let stopping = self.stop.soft.is_cancelled();
         let walks_over = match &self.until {
             Until::Drained(token) if !self.last_look => Some(token.clone()),
@@ -174,8 +175,21 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// When the catalog is asked again without a hint. With every place taken there is nothing to ask for: what ends
+    /// wakes this loop, and places that another queue of this process gives back are seen within a tick.
+    fn next_look(&self, now: Instant) -> Instant {
+        if self.look_again > now {
+            self.look_again
+        } else {
+            now + TICK
+        }
+    }
+
     fn free_places(&self) -> usize {
-        self.queue.options.concurrency.saturating_sub(self.in_flight.len())
+        self.queue
+            .options
+            .concurrency
+            .saturating_sub(self.queue.shared.taken_places())
     }
 
     /// When claims are worth a transaction: at once when a quarter of the places is free, else in batches.
@@ -202,8 +216,9 @@ impl<'a> Run<'a> {
             self.begin_local_fault(error.reason);
             return Ok(());
         }
-        let free = self.free_places();
-        match self.claim_up_to(free).await {
+        let places = self.queue.shared.take_places(self.queue.options.concurrency);
+        let free = places.len();
+        match self.claim_into(places).await {
             Ok(claimed) if claimed < free => {
                 self.may_be_due = false;
                 self.look_again = now + TICK;
@@ -216,8 +231,9 @@ impl<'a> Run<'a> {
     }
 
     /// First those whose links are at hand, then the oldest that are due.
-    async fn claim_up_to(&mut self, places: usize) -> Result<usize, CatalogError> {
+    async fn claim_into(&mut self, free: Vec<Place>) -> Result<usize, CatalogError> {
         let queue = self.queue;
+        let places = free.len();
         let mut tickets: HashMap<RecordingRef, _> = queue
             .fetcher
             .offers(places)
@@ -255,7 +271,7 @@ impl<'a> Run<'a> {
         }
         let claimed = claims.len();
         let windows = self.backlog_windows(&claims, &tickets).await;
-        for claim in claims {
+        for (claim, place) in claims.into_iter().zip(free) {
             let ticket = tickets.remove(&claim.recording);
             let job = FetchJob {
                 backlog: windows
@@ -271,7 +287,7 @@ impl<'a> Run<'a> {
             };
             let (fetcher, hard) = (Arc::clone(&queue.fetcher), self.stop.hard.clone());
             let task = self.in_flight.spawn(async move { fetcher.fetch(job, &hard).await });
-            self.claims.insert(task.id(), claim);
+            self.claims.insert(task.id(), (claim, place));
         }
         Ok(claimed)
     }
@@ -319,7 +335,7 @@ impl<'a> Run<'a> {
                 )
             }
         };
-        let Some(claim) = self.claims.remove(&id) else {
+        let Some((claim, _place)) = self.claims.remove(&id) else {
             return;
         };
         let end = match result {

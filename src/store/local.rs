@@ -40,13 +40,11 @@ const LONGEST_SIDECAR_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) fn check_space(root: &Root, more_bytes: u64) -> Result<(), StoreError> {
     let free = durable::free_bytes(&root.staging)
         .map_err(|refused| StoreError::local("ask for the free space of", STAGING, refused))?;
-    if free >= root.min_free_bytes.saturating_add(more_bytes) {
+    let kept = root.min_free_bytes();
+    if free >= kept.saturating_add(more_bytes) {
         return Ok(());
     }
-    let reason = format!(
-        "{free} bytes are free, {more_bytes} are needed, and archive.min_free keeps {}",
-        root.min_free_bytes
-    );
+    let reason = format!("{free} bytes are free, {more_bytes} are needed, and archive.min_free keeps {kept}");
     Err(StoreError::because(
         StoreErrorKind::Local,
         "take space in",

@@ -206,6 +206,11 @@ impl Store {
         durable::free_bytes(&self.root.staging)
     }
 
+    /// Keeps this much free from now on.
+    pub fn set_min_free_bytes(&self, bytes: u64) {
+        self.root.set_min_free_bytes(bytes);
+    }
+
     /// Tries whether bodies could be stored now, with a small file that is removed again.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::AtFlags;
 use rustix::fs::StatxFlags;
@@ -38,7 +40,7 @@ pub(super) struct Root {
     pub(super) staging: File,
     pub(super) recordings: File,
     pub(super) modes: Modes,
-    pub(super) min_free_bytes: u64,
+    min_free_bytes: AtomicU64,
     pub(super) clock: SharedClock,
     pub(super) cleared_staging: u64,
     pub(super) remarks: Vec<String>,
@@ -94,13 +96,22 @@ impl Root {
             staging,
             recordings,
             modes,
-            min_free_bytes: options.min_free_bytes,
+            min_free_bytes: AtomicU64::new(options.min_free_bytes),
             clock: options.clock.clone(),
             cleared_staging,
             remarks,
             durable_folders: Mutex::default(),
             _lock: lock,
         })
+    }
+
+    /// Free space that is never taken.
+    pub(super) fn min_free_bytes(&self) -> u64 {
+        self.min_free_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_min_free_bytes(&self, bytes: u64) {
+        self.min_free_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Opens the folder of a key from the archive down, one part at a time; `None` where it does not exist.

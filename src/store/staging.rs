@@ -177,7 +177,7 @@ impl Receiving {
         if self.buffer.is_empty() {
             return Ok(self);
         }
-        if self.staged.root.min_free_bytes > 0 {
+        if self.staged.root.min_free_bytes() > 0 {
             local::check_space(&self.staged.root, self.buffer.len() as u64)?;
         }
         self.staged.write(&self.buffer)?;

@@ -113,6 +113,11 @@ impl Running {
         self.signal(Signal::INT);
     }
 
+    /// Asks it to read its configuration again.
+    pub fn sighup(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Waits for its end. `None` if that does not come in time; it goes on then.
     pub async fn exit_within(&mut self, patience: Duration) -> Option<Finished> {
         let status: ExitStatus = timeout(patience, self.child.wait())

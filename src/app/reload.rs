@@ -1,0 +1,109 @@
+//! A configuration that changed while the daemon runs: what of it can be taken up, and what needs a restart.
+//!
+//! A configuration that is not taken up changes nothing. Must not know: where one comes from, how a generation ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::App;
+use super::build::configured_workspaces;
+use super::generation::Generation;
+use crate::config::Config;
+use crate::config::Loaded;
+use crate::lifecycle::Hangups;
+
+/// How long reading it may take, as from a share that does not answer.
+const LONGEST_READ: Duration = Duration::from_secs(10);
+
+/// Reads the configuration again: a new one, or all that is wrong with it, a fault a line.
+pub type LoadAgain = Arc<dyn Fn() -> Result<Loaded, Vec<String>> + Send + Sync>;
+
+/// When the configuration is read again, and how.
+pub struct Reloads {
+    /// Asks for it.
+    pub asked: Hangups,
+    /// Reads it. Blocks.
+    pub load: LoadAgain,
+}
+
+impl App {
+    /// Reads the configuration again and builds its rooms. `None` where it is refused, which is told: the old one is in
+    /// force.
+    pub(super) async fn next_generation(&mut self, load: &LoadAgain) -> Option<Generation> {
+        match self.try_next_generation(load).await {
+            Ok(generation) => Some(generation),
+            Err(faults) => {
+                for fault in &faults {
+                    tracing::error!(fault, "the new configuration has a fault");
+                }
+                tracing::error!(
+                    faults = faults.len(),
+                    "the new configuration is refused; the old one runs on"
+                );
+                None
+            }
+        }
+    }
+
+    async fn try_next_generation(&mut self, load: &LoadAgain) -> Result<Generation, Vec<String>> {
+        let told = |error: anyhow::Error| vec![format!("{error:#}")];
+        let loaded = read(load).await.map_err(told)??;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let config = loaded.config;
+        let fixed = needs_a_restart(&self.config, &config);
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        let generation = Generation::build(&config, &self.ground).map_err(told)?;
+        let workspaces = configured_workspaces(&config);
+        let registered = self.ground.catalog.register_workspaces(&workspaces).await;
+        registered.map_err(|error| told(error.into()))?;
+        self.ground.store.set_min_free_bytes(config.archive.min_free_bytes);
+        let names = |config: &Config| config.workspaces.iter().map(|w| w.name.to_string()).collect::<Vec<_>>();
+        tracing::info!(
+            workspaces = names(&config).join(","),
+            before = names(&self.config).join(","),
+            "the new configuration is taken up"
+        );
+        self.config = config;
+        Ok(generation)
+    }
+}
+
+async fn read(load: &LoadAgain) -> anyhow::Result<Result<Loaded, Vec<String>>> {
+    let load = Arc::clone(load);
+    let read = tokio::task::spawn_blocking(move || load());
+    tokio::time::timeout(LONGEST_READ, read)
+        .await
+        .with_context(|| format!("the configuration and its key files could not be read within {LONGEST_READ:?}"))?
+        .context("reading the configuration")
+}
+
+/// What a running daemon cannot change, a line for each: it holds the archive, the catalog and the port open.
+fn needs_a_restart(old: &Config, new: &Config) -> Vec<String> {
+    let changed = [
+        ("archive.dir", old.archive.dir != new.archive.dir),
+        (
+            "archive.id",
+            new.archive.id.is_some() && old.archive.id != new.archive.id,
+        ),
+        (
+            "archive.group_readable",
+            old.archive.group_readable != new.archive.group_readable,
+        ),
+        ("catalog.path", old.catalog.path != new.catalog.path),
+        ("http.listen", old.http.listen != new.http.listen),
+        ("shutdown.grace", old.shutdown.grace != new.shutdown.grace),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| {
+            format!("{key} has changed, which takes a restart; restart birdkeep, or put the old value back")
+        })
+        .collect()
+}
