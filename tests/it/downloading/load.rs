@@ -1,11 +1,16 @@
 //! Many recordings: links are used while they live, and the API is asked for no more than it must be.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::listing::scene::Scene;
 use crate::listing::scene::each_case;
+use crate::support::bird::At;
 use crate::support::bird::BirdOptions;
+use crate::support::bird::FaultRule;
+use crate::support::bird::MediaAction;
 use crate::support::bird::Throttle;
+use crate::surviving::kit::place;
 
 #[tokio::test]
 async fn a_queue_that_outlasts_its_links_mints_others_in_time() {
@@ -30,6 +35,41 @@ async fn a_queue_that_outlasts_its_links_mints_others_in_time() {
     assert!(lists > 4, "the queue did not outlast its links");
     assert!(lists + items <= 100, "{lists} lists, {items} items for 300 recordings");
     assert!(scene.bird.most_media_in_flight() <= 16);
+}
+
+/// With every place taken there is nothing to do but wait.
+#[tokio::test]
+async fn a_full_queue_rests() {
+    let (bird, workspace, mut archive) = place().await;
+    archive.set("download.concurrency", "2");
+    workspace.add_many(12, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+    bird.fault(FaultRule::media(MediaAction::Hold(At::Half)));
+    let mut running = archive.spawn(&[]);
+    bird.wait_until(|bird| bird.media_in_flight() == 2).await;
+    let pid = running.pid().unwrap();
+    // Beyond the time at which it would look again if there were places.
+    let begun = Instant::now();
+    let before = loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if begun.elapsed() > Duration::from_secs(3) {
+            break (Instant::now(), cpu_hundredths(pid));
+        }
+    };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (spent, passed) = (cpu_hundredths(pid) - before.1, before.0.elapsed().as_millis() / 10);
+    assert!(
+        u128::from(spent) * 4 < passed,
+        "{spent} of {passed} hundredths of a second on a CPU"
+    );
+    running.kill_9().await;
+}
+
+/// CPU time a process has taken, in hundredths of a second.
+fn cpu_hundredths(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 #[tokio::test]
