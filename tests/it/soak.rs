@@ -11,6 +11,7 @@
 //! threads must stay level; the lives before it must not begin heavier one after the other.
 
 mod faults;
+mod outages;
 mod traffic;
 mod watch;
 
