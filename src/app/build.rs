@@ -24,6 +24,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::reach::Reach;
+use crate::domain::tally::Tallies;
 use crate::fetcher::FetcherOptions;
 use crate::lister::ListerOptions;
 use crate::store::Store;
@@ -93,6 +94,7 @@ pub(super) fn scrub(
     catalog: &Catalog,
     store: &Store,
     clock: SharedClock,
+    tallies: &Arc<Tallies>,
 ) -> anyhow::Result<Option<Scrub>> {
     let Some(parts) = config.verify.parts else {
         return Ok(None);
@@ -101,7 +103,13 @@ pub(super) fn scrub(
         parts,
         bytes_per_second: config.verify.bytes_per_second,
     };
-    Ok(Some(Scrub::new(catalog.clone(), store.reader()?, clock, options)))
+    Ok(Some(Scrub::new(
+        catalog.clone(),
+        store.reader()?,
+        clock,
+        options,
+        Arc::clone(tallies),
+    )))
 }
 
 pub(super) fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {

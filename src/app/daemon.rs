@@ -22,6 +22,7 @@ use crate::lifecycle;
 use crate::lifecycle::Lifecycle;
 use crate::queue::Stop;
 use crate::queue::Until;
+use crate::standing::Phase;
 
 /// How often systemd is told in words what goes on.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
@@ -72,6 +73,7 @@ impl App {
     pub async fn run(mut self, life: &Lifecycle, reloads: Option<Reloads>) -> anyhow::Result<()> {
         let is_copy = self.is_copy().await?;
         if is_copy {
+            self.ground.observer.phase_is(Phase::Reconciling);
             // It may take longer than systemd waits for a start.
             life.ready("bringing a restored catalog level with the archive");
         }
@@ -79,6 +81,7 @@ impl App {
             self.close().await;
             return Ok(());
         }
+        self.ground.observer.phase_is(Phase::Running);
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         if !is_copy {
             life.ready("running");

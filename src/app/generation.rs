@@ -20,6 +20,8 @@ use crate::queue::QueueOptions;
 use crate::queue::Shared;
 use crate::scheduler::Scheduler;
 use crate::scheduler::SchedulerOptions;
+use crate::standing::Observer;
+use crate::standing::Scene;
 use crate::store::Store;
 use crate::sweep::Sweep;
 
@@ -30,6 +32,7 @@ pub(super) struct Ground {
     pub catalog: Catalog,
     pub clock: SharedClock,
     pub queues: Shared,
+    pub observer: Arc<Observer>,
 }
 
 /// One configuration's rooms, built, not yet running.
@@ -50,13 +53,15 @@ impl Generation {
             catalog,
             clock,
             queues,
+            observer,
         } = ground;
+        let tallies = observer.tallies();
         let names: Vec<WorkspaceName> = config
             .workspaces
             .iter()
             .map(|workspace| workspace.name.clone())
             .collect();
-        let api = Api::new(build::api_options(config), Arc::clone(clock))?;
+        let api = Api::new(build::api_options(config), Arc::clone(clock), Arc::clone(tallies))?;
         let workspaces = build::workspace_apis(config, &api);
         let due_hint = Arc::new(Notify::new());
         let fetcher = Fetcher::new(
@@ -64,6 +69,7 @@ impl Generation {
             Arc::clone(&workspaces),
             store.clone(),
             build::fetcher_options(config),
+            Arc::clone(tallies),
         )?;
         let queue = Queue::new(
             catalog.clone(),
@@ -87,16 +93,27 @@ impl Generation {
         let scheduler = Scheduler::new(
             Arc::new(lister),
             Sweep::new(catalog.clone(), store.clone(), Arc::clone(clock)),
-            build::scrub(config, catalog, store, Arc::clone(clock))?,
+            build::scrub(config, catalog, store, Arc::clone(clock), tallies)?,
             SchedulerOptions {
                 interval: config.sync.interval,
                 full_walk_interval: config.sync.full_walk_interval,
             },
+            Arc::clone(tallies),
         );
         Ok(Self {
             scheduler: Arc::new(scheduler),
             queue: Arc::new(queue),
             names,
         })
+    }
+
+    /// What is to be looked at while this generation works.
+    pub fn scene(&self, config: &Config, ground: &Ground) -> Scene {
+        Scene {
+            reader: ground.catalog.reader(),
+            store: ground.store.clone(),
+            workspaces: self.names.clone(),
+            stale_after: config.stale_after(),
+        }
     }
 }

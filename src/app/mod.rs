@@ -14,6 +14,7 @@ mod reload;
 mod verify;
 mod view;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::Shared;
 pub use crate::rebuild::Progress as RebuildProgress;
 pub use crate::rebuild::RebuildReport;
+pub use crate::standing::Observer;
 
 /// After the hard stop, how long what cannot be broken off (a publish, its row) may take.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -59,7 +61,7 @@ impl App {
     ///
     /// # Errors
     /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
-    pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+    pub async fn open(config: &Config, clock: SharedClock, observer: &Arc<Observer>) -> anyhow::Result<Self> {
         let store = build::open_store(config, &clock).await?;
         if store.cleared_staging() > 0 {
             tracing::info!(
@@ -74,7 +76,8 @@ impl App {
             catalog: build::open_catalog(config, &store, &clock).await?,
             store,
             clock,
-            queues: Shared::default(),
+            queues: Shared::new(Arc::clone(observer.tallies())),
+            observer: Arc::clone(observer),
         };
         let generation = Generation::build(config, &ground)?;
         let swept = generation.scheduler.sweep().await?;
@@ -84,6 +87,7 @@ impl App {
                 "took back what an earlier run was fetching when it ended"
             );
         }
+        observer.look_at(generation.scene(config, &ground));
         Ok(Self {
             config: config.clone(),
             ground,
@@ -105,6 +109,7 @@ impl App {
 
     /// Closes the catalog; the archive's lock goes with `self`.
     async fn close(self) {
+        self.ground.observer.leave();
         if let Err(error) = self.ground.catalog.close().await {
             tracing::warn!(%error, "the catalog did not close cleanly; nothing is lost, its log is read at the next start");
         }

@@ -63,6 +63,7 @@ impl App {
         let registered = self.ground.catalog.register_workspaces(&workspaces).await;
         registered.map_err(|error| told(error.into()))?;
         self.ground.store.set_min_free_bytes(config.archive.min_free_bytes);
+        self.ground.observer.look_at(generation.scene(&config, &self.ground));
         let names = |config: &Config| config.workspaces.iter().map(|w| w.name.to_string()).collect::<Vec<_>>();
         tracing::info!(
             workspaces = names(&config).join(","),

@@ -9,6 +9,7 @@ use super::hide_secrets;
 use super::select_workspaces;
 use crate::app::App;
 use crate::app::LoadAgain;
+use crate::app::Observer;
 use crate::app::Reloads;
 use crate::config::Config;
 use crate::config::Loaded;
@@ -30,7 +31,7 @@ pub(super) async fn run(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(config, clock).await?;
+    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
         archive.dir = %config.archive.dir.display(), "birdkeep runs"

@@ -21,6 +21,9 @@ use crate::catalog::ClaimEnd;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::report::DrainReport;
+use crate::domain::tally::Cause;
+use crate::domain::tally::DownloadOutcome;
+use crate::domain::tally::Tallies;
 use crate::fetcher::Fetcher;
 
 /// How the queue works.
@@ -62,13 +65,24 @@ pub struct Stop {
 }
 
 /// What the queues of one process have in common: one may still be finishing what it claimed when the next begins.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Shared {
     in_flight: Arc<AtomicUsize>,
     progress: watch::Sender<DrainReport>,
+    tallies: Arc<Tallies>,
 }
 
 impl Shared {
+    /// Nothing done yet. What is done is counted in `tallies` too.
+    #[must_use]
+    pub fn new(tallies: Arc<Tallies>) -> Self {
+        Self {
+            in_flight: Arc::default(),
+            progress: watch::Sender::default(),
+            tallies,
+        }
+    }
+
     /// What was done so far, as it is done.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<DrainReport> {
@@ -148,7 +162,18 @@ impl Queue {
 
 impl Queue {
     /// Counts and logs an ending that is on stable storage.
-    fn tell(&self, claim: &Claim, end: &ClaimEnd) {
+    fn tell(&self, claim: &Claim, end: &ClaimEnd, cause: Cause) {
+        let outcome = match end {
+            ClaimEnd::Completed(_) => DownloadOutcome::Archived,
+            ClaimEnd::Failed { spent: true, .. } => DownloadOutcome::GivenUp,
+            ClaimEnd::Failed { .. } => DownloadOutcome::Failed,
+            ClaimEnd::Gone { .. } => DownloadOutcome::Gone,
+            ClaimEnd::Released { .. } => DownloadOutcome::Released,
+        };
+        self.shared
+            .tallies
+            .workspace(&claim.recording.workspace)
+            .download(outcome, cause);
         let (workspace, id) = (&claim.recording.workspace, &claim.recording.id);
         match end {
             ClaimEnd::Completed(object) => tracing::info!(

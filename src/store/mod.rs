@@ -87,6 +87,15 @@ pub struct ArchiveGlance {
     pub free_bytes: u64,
 }
 
+/// Room on the archive's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Free bytes that this user may take, the reserve included.
+    pub free_bytes: u64,
+    /// Free bytes that are never taken.
+    pub reserve_bytes: u64,
+}
+
 /// An open archive, of which this process is the only writer until every clone and every body is dropped.
 #[derive(Clone)]
 pub struct Store {
@@ -209,6 +218,23 @@ impl Store {
     /// Keeps this much free from now on.
     pub fn set_min_free_bytes(&self, bytes: u64) {
         self.root.set_min_free_bytes(bytes);
+    }
+
+    /// How much room there is, and how much of it is kept.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the file system does not tell.
+    pub async fn space(&self) -> Result<Space, StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("ask for the free space of", move || {
+            let free_bytes = durable::free_bytes(&root.staging)
+                .map_err(|refused| StoreError::local("ask for the free space of", STAGING, refused))?;
+            Ok(Space {
+                free_bytes,
+                reserve_bytes: root.min_free_bytes(),
+            })
+        })
+        .await
     }
 
     /// Tries whether bodies could be stored now, with a small file that is removed again.

@@ -21,6 +21,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("verify", &["domain", "catalog", "store"]),
     ("queue", &["domain", "catalog", "fetcher"]),
     ("scheduler", &["domain", "lister", "sweep", "verify"]),
+    ("standing", &["domain", "catalog", "store"]),
     (
         "config",
         &[
@@ -51,6 +52,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "verify",
             "queue",
             "scheduler",
+            "standing",
             "config",
         ],
     ),
