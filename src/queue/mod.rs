@@ -3,6 +3,7 @@
 //! The catalog is the queue: no list of work lives here beyond what is in flight. Claims are never more than there
 //! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
 
+mod backlog;
 mod run;
 
 use std::sync::Arc;

@@ -16,12 +16,12 @@ use super::Queue;
 use super::QueueError;
 use super::Stop;
 use super::Until;
+use super::backlog;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
 use crate::domain::backoff::jittered;
 use crate::domain::backoff::retry_delay;
-use crate::domain::clock::Timestamp;
 use crate::domain::explain::chain;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
@@ -31,7 +31,6 @@ use crate::domain::state::FailureKind;
 use crate::domain::tally::Cause;
 use crate::fetcher::FetchError;
 use crate::fetcher::FetchJob;
-use crate::fetcher::Window;
 
 /// Endings written in one transaction at most.
 const BATCH: usize = 64;
@@ -56,13 +55,6 @@ const LONGEST_LOCAL_REST: Duration = Duration::from_secs(30);
 
 /// How long a pass that ends keeps trying to write what it stored.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// Claims of one workspace without a link at hand, from which on links are fetched for many at once.
-const BACKLOG_CLAIMS: usize = 4;
-
-/// How many recordings' links are fetched at once: as many as a page of the listing holds, less some for those that
-/// upstream lists and the catalog does not know yet.
-const BACKLOG_ROWS: u32 = 90;
 
 /// A disk that does not take bodies, or a catalog that takes no writes, for now.
 struct LocalFault {
@@ -275,7 +267,7 @@ impl<'a> Run<'a> {
             }
         }
         let claimed = claims.len();
-        let windows = self.backlog_windows(&claims, &tickets).await;
+        let windows = backlog::windows(&queue.catalog, &claims, &tickets).await;
         for (claim, place) in claims.into_iter().zip(free) {
             let ticket = tickets.remove(&claim.recording);
             let job = FetchJob {
@@ -295,35 +287,6 @@ impl<'a> Run<'a> {
             self.claims.insert(task.id(), (claim, place));
         }
         Ok(claimed)
-    }
-
-    /// For each workspace of which many claims have no link at hand: a span of time that begins with the oldest of them
-    /// and holds no more recordings than a page of the listing, so that one request brings the links of all of them,
-    /// whatever the order of the list.
-    async fn backlog_windows<T>(
-        &self,
-        claims: &[Claim],
-        tickets: &HashMap<RecordingRef, T>,
-    ) -> HashMap<WorkspaceName, Window> {
-        let mut lacking: HashMap<&WorkspaceName, (usize, Timestamp)> = HashMap::new();
-        for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
-            let (count, from) = lacking
-                .entry(&claim.recording.workspace)
-                .or_insert((0, claim.history.created_at));
-            *count += 1;
-            *from = claim.history.created_at.min(*from);
-        }
-        let mut windows = HashMap::new();
-        for (workspace, (count, from)) in lacking {
-            if count < BACKLOG_CLAIMS {
-                continue;
-            }
-            // Only a saving: where the span cannot be told, links are asked for one by one.
-            if let Ok(until) = self.queue.catalog.span_end(workspace, from, BACKLOG_ROWS).await {
-                windows.insert(workspace.clone(), Window { from, until });
-            }
-        }
-        windows
     }
 
     fn take_ending(&mut self, done: Result<(Id, Result<StoredObject, FetchError>), JoinError>) {
