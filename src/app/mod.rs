@@ -5,6 +5,7 @@
 mod backup;
 mod build;
 mod dry_run;
+mod listen;
 mod preflight;
 mod rebuild;
 mod verify;
@@ -24,6 +25,8 @@ pub use backup::backup;
 pub use build::App;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
+pub use listen::listen;
+pub use listen::probe;
 pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
@@ -105,6 +108,13 @@ impl App {
         let walks = tokio::spawn(async move { scheduler.run(&soft).await });
         let queue = Arc::clone(&self.queue);
         let fetches = tokio::spawn(async move { queue.run(Until::Stopped, &stop).await });
+        let stopping = tokio::spawn({
+            let soft = life.soft().clone();
+            async move {
+                soft.cancelled().await;
+                observer.phase_is(Phase::Stopping);
+            }
+        });
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         if !is_copy {
             life.ready("running");
@@ -118,6 +128,7 @@ impl App {
             () = overdue(life) => Err(anyhow!("what was in flight did not end within {LAST_WAIT:?} of the hard stop")),
         };
         told.abort();
+        stopping.abort();
         self.close().await;
         ended
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Outcome;
+use crate::app;
 use crate::app::App;
 use crate::app::Observer;
 use crate::config::Loaded;
@@ -17,12 +18,16 @@ pub(super) async fn run(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> 
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
+    let observer = Observer::new(Arc::clone(&clock));
+    let app = App::open(config, clock, &observer).await?;
+    let web = app::listen(config, &observer).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
         archive.dir = %config.archive.dir.display(), "birdkeep runs"
     );
-    app.run(&life).await?;
+    let ended = app.run(&life).await;
+    web.close().await;
+    ended?;
     tracing::info!("birdkeep ended");
     Ok(Outcome::Well)
 }
