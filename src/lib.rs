@@ -25,6 +25,10 @@ pub mod scheduler;
 
 pub mod standing;
 
+pub mod metrics;
+
+pub mod web;
+
 pub mod app;
 
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what the rooms do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::LAST_WAIT;
 use super::generation::Generation;
+use super::listen;
 use super::overdue;
 use super::part_died;
 use super::reload::LoadAgain;
@@ -23,6 +25,7 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::Stop;
 use crate::queue::Until;
 use crate::standing::Phase;
+use crate::web::Web;
 
 /// How often systemd is told in words what goes on.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
@@ -70,7 +73,14 @@ impl App {
     ///
     /// # Errors
     /// A part ended unasked: the catalog cannot be used, or a fault in the program.
-    pub async fn run(mut self, life: &Lifecycle, reloads: Option<Reloads>) -> anyhow::Result<()> {
+    pub async fn run(self, life: &Lifecycle, reloads: Option<Reloads>) -> anyhow::Result<()> {
+        let web = listen::listen(&self.config, &self.ground.observer).await?;
+        let ended = self.run_listening(life, reloads, &web).await;
+        web.close().await;
+        ended
+    }
+
+    async fn run_listening(mut self, life: &Lifecycle, reloads: Option<Reloads>, web: &Web) -> anyhow::Result<()> {
         let is_copy = self.is_copy().await?;
         if is_copy {
             self.ground.observer.phase_is(Phase::Reconciling);
@@ -82,17 +92,24 @@ impl App {
             return Ok(());
         }
         self.ground.observer.phase_is(Phase::Running);
+        let observer = Arc::clone(&self.ground.observer);
+        let soft = life.soft().clone();
+        let stopping = tokio::spawn(async move {
+            soft.cancelled().await;
+            observer.phase_is(Phase::Stopping);
+        });
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         if !is_copy {
             life.ready("running");
         }
-        let ended = self.keep_running(life, reloads).await;
+        let ended = self.keep_running(life, reloads, web).await;
         told.abort();
+        stopping.abort();
         self.close().await;
         ended
     }
 
-    async fn keep_running(&mut self, life: &Lifecycle, mut reloads: Option<Reloads>) -> anyhow::Result<()> {
+    async fn keep_running(&mut self, life: &Lifecycle, mut reloads: Option<Reloads>, web: &Web) -> anyhow::Result<()> {
         let mut parts = Parts {
             set: JoinSet::new(),
             newest: CancellationToken::new(),
@@ -123,6 +140,7 @@ impl App {
                     lifecycle::reloading();
                     match self.next_generation(&load).await {
                         Some(generation) => {
+                            web.rules_are(listen::rules(&self.config));
                             parts.newest.cancel();
                             next = Some(generation);
                         }

@@ -31,7 +31,8 @@ pub(super) async fn run(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
+    let observer = Observer::new(Arc::clone(&clock));
+    let app = App::open(config, clock, &observer).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
         archive.dir = %config.archive.dir.display(), "birdkeep runs"

@@ -5,6 +5,7 @@
 mod backup;
 mod check;
 mod daemon;
+mod health;
 mod list;
 mod once;
 mod output;
@@ -85,6 +86,8 @@ enum Command {
     Check,
     /// Copy the catalog beside a running daemon, consistent and tested, to a new file or into a directory
     Backup(backup::BackupArgs),
+    /// Ask the running daemon whether it lives: exit 0 if it does; for container probes
+    Health(health::HealthArgs),
     /// How each workspace stands: counts by state, bytes, last complete walk, oldest due
     Status {
         /// How to print it
@@ -186,10 +189,10 @@ fn run_outcome() -> Outcome {
     // Commands that only read the archive must work for people who cannot read the keys.
     let needs_keys = matches!(line.command, None | Some(Command::Check));
     let sources = Sources::from_process(line.global.config.clone());
-    let sources = if needs_keys {
-        sources
-    } else {
-        sources.without_key_files()
+    let sources = match line.command {
+        _ if needs_keys => sources,
+        Some(Command::Health(_)) => sources.with_http_token_alone(),
+        _ => sources.without_key_files(),
     };
     let mut loaded = match Config::load(&sources) {
         Ok(loaded) => loaded,
@@ -230,6 +233,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources) -> Outcom
         None if line.once => once::once(&loaded, clock).await,
         None => daemon::run(&loaded, sources, selected, clock).await,
         Some(Command::Check) => check::run(&loaded, clock).await,
+        Some(Command::Health(args)) => health::run(config, args).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,
@@ -253,6 +257,9 @@ fn recording_id(text: &str) -> Result<RecordingId, InvalidId> {
 fn hide_secrets(config: &Config) {
     for workspace in &config.workspaces {
         telemetry::hide(workspace.credential.secret.clone());
+    }
+    if let Some(token) = &config.http.token {
+        telemetry::hide(token.clone());
     }
 }
 

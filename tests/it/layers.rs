@@ -22,6 +22,8 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("queue", &["domain", "catalog", "fetcher"]),
     ("scheduler", &["domain", "lister", "sweep", "verify"]),
     ("standing", &["domain", "catalog", "store"]),
+    ("metrics", &["domain", "standing"]),
+    ("web", &["domain", "telemetry", "standing", "metrics"]),
     (
         "config",
         &[
@@ -53,6 +55,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "queue",
             "scheduler",
             "standing",
+            "web",
             "config",
         ],
     ),
@@ -169,7 +172,9 @@ fn what_only_one_room_may_touch_stays_there() {
         ("spawn_blocking", &["store", "app", "catalog"]),
         ("println!", &[]),
         ("eprintln!", &[]),
-        ("std::fs::", &["store", "config", "catalog"]),
+        // What the kernel says of this process lies in files too.
+        ("std::fs::", &["store", "config", "catalog", "metrics/process.rs"]),
+        ("std::fs;", &["store", "config", "catalog", "metrics/process.rs"]),
         ("process::exit", &[]),
     ];
     let mut faults = Vec::new();
@@ -179,7 +184,9 @@ fn what_only_one_room_may_touch_stays_there() {
             for (number, line) in production.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
                 for (word, owners) in OWNED {
-                    if code.contains(word) && !owners.contains(&module.as_str()) {
+                    let is_owner =
+                        owners.contains(&module.as_str()) || owners.iter().any(|owner| path == Path::new(owner));
+                    if code.contains(word) && !is_owner {
                         faults.push(format!(
                             "{}:{}: {word} belongs to {owners:?}",
                             path.display(),
