@@ -19,7 +19,7 @@ COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     SQLX_OFFLINE=true cargo build --release --locked --bin birdkeep \
-    && install -D -m 755 target/release/birdkeep /image/usr/bin/birdkeep \
+    && install -D -s -m 755 target/release/birdkeep /image/usr/bin/birdkeep \
     && install -d -m 1777 /image/data
 
 FROM ${RUNTIME_IMAGE}
