@@ -40,7 +40,10 @@ fn made() -> (tempfile::TempDir, BTreeSet<PathBuf>) {
 fn commands() -> Vec<String> {
     let mut command = birdkeep::cli::command().disable_help_subcommand(true);
     command.build();
-    command.get_subcommands().map(|below| below.get_name().to_owned()).collect()
+    command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect()
 }
 
 /// Whether a source, with at most one `*` in its last part, names a file.
@@ -61,14 +64,20 @@ fn every_file_of_the_package_is_there_and_every_unit_and_page_is_in_it() {
     let assets = assets();
     let sources: Vec<&str> = assets.iter().map(|[source, ..]| source.as_str()).collect();
     for file in &made {
-        assert!(sources.iter().any(|source| names(source, file)), "{file} is in no package");
+        assert!(
+            sources.iter().any(|source| names(source, file)),
+            "{file} is in no package"
+        );
     }
     let units = fs::read_dir(root().join("systemd")).unwrap();
     let units: Vec<String> = units
         .map(|unit| format!("systemd/{}", unit.unwrap().file_name().to_string_lossy()))
         .collect();
     for unit in &units {
-        assert!(sources.iter().any(|source| names(source, unit)), "{unit} is in no package");
+        assert!(
+            sources.iter().any(|source| names(source, unit)),
+            "{unit} is in no package"
+        );
     }
     for source in sources {
         let there = root().join(source).is_file()
@@ -146,7 +155,10 @@ fn nothing_is_started_or_enabled_by_the_installation() {
     let (units, _) = units.split_once("\n]\n").unwrap();
     assert_eq!(units.lines().count(), 3, "{units}");
     for unit in units.lines() {
-        assert!(unit.contains("enable = false") && unit.contains("start = false"), "{unit}");
+        assert!(
+            unit.contains("enable = false") && unit.contains("start = false"),
+            "{unit}"
+        );
     }
 }
 
@@ -159,7 +171,10 @@ fn the_scripts_remove_nothing() {
         .collect();
     assert!(scripts.is_empty(), "{scripts:?}");
     let postinst = text("debian/postinst");
-    assert!(postinst.contains("\n#DEBHELPER#\n") && !postinst.contains("rm "), "{postinst}");
+    assert!(
+        postinst.contains("\n#DEBHELPER#\n") && !postinst.contains("rm "),
+        "{postinst}"
+    );
     assert!(postinst.starts_with("#!/bin/sh\nset -e\n"));
 }
 
@@ -193,7 +208,7 @@ fn the_tools_are_run_for_every_change() {
         "systemd-analyze security",
         "systemd-analyze verify",
         "hadolint Dockerfile",
-        "examples/cli_files",
+        "--example cli_files",
         ".ci/install-test",
     ] {
         assert!(run.contains(step), "{step}");

@@ -58,10 +58,7 @@ fn there_are_these_units_and_no_others() {
 #[test]
 fn what_the_services_start_is_a_command_that_there_is() {
     let started = SERVICES.map(|name| one(&service(name), "ExecStart"));
-    assert_eq!(
-        started,
-        ["birdkeep", "birdkeep --once", "birdkeep verify --rate 20MiB"]
-    );
+    assert_eq!(started, ["birdkeep", "birdkeep --once", "birdkeep verify --rate 20MiB"]);
     for line in started {
         let words: Vec<&str> = line.split(' ').collect();
         is_taken(&words).unwrap_or_else(|refusal| panic!("{line}: {refusal}"));
@@ -88,7 +85,10 @@ fn the_daemon_is_not_started_again_where_that_would_not_help() {
             .unwrap();
         output.status.code().unwrap().to_string()
     };
-    let codes = [run(&["--no-such-option"]), run(&["--config", "/nonexistent/birdkeep.toml"])];
+    let codes = [
+        run(&["--no-such-option"]),
+        run(&["--config", "/nonexistent/birdkeep.toml"]),
+    ];
     assert_eq!(one("birdkeep.service", "RestartPreventExitStatus"), codes.join(" "));
     assert_eq!(one("birdkeep.service", "Restart"), "on-failure");
     assert_eq!(one("birdkeep.service", "StartLimitIntervalSec"), "0");
@@ -175,12 +175,15 @@ fn the_sandboxes_are_one_but_for_the_network() {
     assert!(daemon.len() > 25, "{daemon:?}");
     assert_eq!(sandbox("birdkeep-once"), daemon);
     let verify = sandbox("birdkeep-verify");
-    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
-        one.difference(other).cloned().collect()
-    };
+    let only =
+        |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> { one.difference(other).cloned().collect() };
     assert_eq!(
         only(&verify, &daemon),
-        ["IPAddressDeny=any", "PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]
+        [
+            "IPAddressDeny=any",
+            "PrivateNetwork=yes",
+            "RestrictAddressFamilies=AF_UNIX"
+        ]
     );
     assert_eq!(
         only(&daemon, &verify),
