@@ -150,6 +150,12 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// The command line as clap knows it: what man pages and completions are made from.
+#[must_use]
+pub fn command() -> clap::Command {
+    <CommandLine as clap::CommandFactory>::command()
+}
+
 /// Reads the command line, runs what it says, and returns the exit code.
 #[must_use]
 pub fn run() -> ExitCode {

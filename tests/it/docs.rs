@@ -14,9 +14,10 @@ use birdkeep::config::Sources;
 
 use crate::layers::RULES;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/architecture.md",
+    "docs/install.md",
     "docs/reliability.md",
     "SECURITY.md",
     "CHANGELOG.md",
@@ -25,16 +26,16 @@ const DOCUMENTS: [&str; 5] = [
 /// How long what cannot be broken off may take after the grace.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The fenced blocks of one language.
-fn blocks(markdown: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(markdown: &str, language: &str) -> Vec<String> {
     markdown
         .split("```")
         .skip(1)
@@ -55,7 +56,7 @@ fn table_rows(markdown: &str) -> Vec<Vec<String>> {
 }
 
 /// Loads a configuration from a file's text and variables, with a key file beside it.
-fn load(toml: &str, env: Vec<(OsString, OsString)>) -> Loaded {
+pub(crate) fn load(toml: &str, env: Vec<(OsString, OsString)>) -> Loaded {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("birdkeep.toml");
     fs::write(&file, toml).unwrap();
@@ -64,7 +65,7 @@ fn load(toml: &str, env: Vec<(OsString, OsString)>) -> Loaded {
     Config::load(&sources).unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"))
 }
 
-fn minimal() -> String {
+pub(crate) fn minimal() -> String {
     let blocks = blocks(&text("README.md"), "toml");
     let minimal = blocks.into_iter().find(|block| block.contains("[workspaces."));
     minimal.expect("the README shows a minimal configuration")
@@ -146,7 +147,7 @@ fn the_environment_in_the_readme_is_valid() {
 }
 
 /// `section.key` for every key of the documented configuration, those commented out included.
-fn documented_keys() -> BTreeSet<String> {
+pub(crate) fn documented_keys() -> BTreeSet<String> {
     let mut section = String::new();
     let mut keys = BTreeSet::new();
     for line in text("config/birdkeep.toml").lines() {
@@ -174,6 +175,7 @@ fn every_key_that_the_documents_name_exists() {
     for document in [
         "README.md",
         "docs/architecture.md",
+        "docs/install.md",
         "docs/reliability.md",
         "SECURITY.md",
     ] {

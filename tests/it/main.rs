@@ -20,6 +20,7 @@ mod layers;
 mod listing;
 mod model;
 mod pace;
+mod packaging;
 mod rebuilding;
 mod reloading;
 mod security;
