@@ -9,6 +9,7 @@ mod preflight;
 mod rebuild;
 mod verify;
 mod view;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub use rebuild::rebuild;
 pub use verify::verify;
 pub use verify::verify_and_repair;
 pub use view::ArchiveView;
+pub use witness::Counted;
+pub use witness::witness;
 
 use crate::catalog::WorkspaceSummary;
 use crate::domain::explain::chain;
