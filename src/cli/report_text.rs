@@ -61,7 +61,7 @@ fn print_workspace(stated: &Stated, period: Period) -> Result<()> {
         ", not configured any more"
     };
     line(&format!("Workspace {} ({}{configured})", book.name, book.id))?;
-    line(&walks(&book.walks))?;
+    print_walks(&book.walks)?;
     line(&witness(stated))?;
     let total = book.total(period);
     let mut table = Table::new(&[
@@ -163,20 +163,20 @@ fn print_parts(total: &DayCounts) -> Result<()> {
     )
 }
 
-fn walks(walks: &WalkEvidence) -> String {
+fn print_walks(walks: &WalkEvidence) -> Result<()> {
     let Some(began) = walks.last_full_started_at else {
-        return "Bird's list was never read to its end".to_owned();
+        return line("Bird's list was never read to its end");
     };
-    let (ended, listed) = (
-        walks.last_full_finished_at.map(short_time),
-        or_dash(walks.last_full_listed),
-    );
-    format!(
-        "Bird's list was last read in whole from {} to {}, {listed} items; last looked at until {}",
+    line(&format!(
+        "Bird's list was last read in whole from {} to {}: {} items",
         short_time(began),
-        or_dash(ended),
+        or_dash(walks.last_full_finished_at.map(short_time)),
+        or_dash(walks.last_full_listed)
+    ))?;
+    line(&format!(
+        "Bird's list was last read as far as new recordings go at {}",
         or_dash(walks.last_complete_at.map(short_time))
-    )
+    ))
 }
 
 fn witness(stated: &Stated) -> String {
@@ -210,8 +210,8 @@ fn print_verdict(statement: &Statement) -> Result<()> {
         total += stated.book.total(statement.period);
     }
     let summary = format!(
-        "Of {} recordings listed, {} are archived ({} of them re-read since and found good), {} have no media at Bird, \
-         {} are still to come, {} are given up.",
+        "Listed: {}. Archived: {}, of them re-read since and found good: {}. Without media at Bird: {}. Still to come: {}. \
+         Given up: {}.",
         total.listed,
         total.archived,
         total.re_read,

@@ -16,7 +16,7 @@ const FILL: &str = "
     WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)
     INSERT INTO recordings (workspace, id, status, created_at, format, metadata, first_seen_at, last_seen_at, state, path,
         size_bytes, sha256, archived_at, verified_at)
-    SELECT 1, substr(zeroblob(8) || unhex(printf('%016x', n)), -16), 'available', 1700000000000000 + n * 94000000, 'mp3',
+    SELECT 1, CAST(printf('%016d', n) AS BLOB), 'available', 1700000000000000 + n * 94000000, 'mp3',
         printf('%.2000c', 'x'), 0, 0,
         CASE n % 100 WHEN 0 THEN 'due' WHEN 1 THEN 'waiting' WHEN 2 THEN 'gone' WHEN 3 THEN 'given_up' WHEN 4 THEN 'due'
             ELSE 'archived' END,
