@@ -25,6 +25,8 @@ use url::Url;
 
 use super::error::ApiError;
 use super::error::ApiErrorKind;
+use super::metrics;
+use super::metrics::RecordingMetrics;
 use super::pace::Pace;
 use super::page::Listed;
 use super::page::Page;
@@ -205,7 +207,7 @@ impl WorkspaceApi {
     /// # Errors
     /// Anything but a 200 of the documented shape.
     pub async fn list_page(&self, query: ListQuery, token: Option<&PageToken>) -> Result<Page, ApiError> {
-        let mut url = self.url(&[])?;
+        let mut url = self.url(&["recordings"])?;
         {
             let mut pairs = url.query_pairs_mut();
             pairs.append_pair("limit", &self.api.options.page_size.to_string());
@@ -235,7 +237,10 @@ impl WorkspaceApi {
     pub async fn recording(&self, id: RecordingId) -> Result<Listed, ApiError> {
         let limits = &self.api.options.items;
         let reply = self
-            .get(self.url(&[&id.to_string()])?, MaxBytes::Item(limits.max_item_bytes))
+            .get(
+                self.url(&["recordings", &id.to_string()])?,
+                MaxBytes::Item(limits.max_item_bytes),
+            )
             .await?;
         self.counted(wire::parse_recording(&reply.body, id, reply.received, limits))
     }
@@ -249,13 +254,25 @@ impl WorkspaceApi {
         read
     }
 
-    fn url(&self, more: &[&str]) -> Result<Url, ApiError> {
+    /// Upstream's own count of the workspace's recordings. Needs a right of its own.
+    ///
+    /// Cancel-safe: nothing is kept of an abandoned request.
+    ///
+    /// # Errors
+    /// Anything but a 200 with a counter.
+    pub async fn recording_metrics(&self) -> Result<RecordingMetrics, ApiError> {
+        let max = MaxBytes::Page(self.api.options.max_page_bytes);
+        let reply = self.get(self.url(&["recording-metrics"])?, max).await?;
+        metrics::parse(&reply.body)
+    }
+
+    fn url(&self, below: &[&str]) -> Result<Url, ApiError> {
         let mut url = self.api.options.base_url.clone();
         url.path_segments_mut()
             .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
             .pop_if_empty()
-            .extend(["workspaces", self.access.id.as_str(), "recordings"])
-            .extend(more);
+            .extend(["workspaces", self.access.id.as_str()])
+            .extend(below);
         Ok(url)
     }
 

@@ -14,6 +14,7 @@ mod rebuild;
 mod reload;
 mod verify;
 mod view;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub use reload::Reloads;
 pub use verify::verify;
 pub use verify::verify_and_repair;
 pub use view::ArchiveView;
+pub use witness::Counted;
+pub use witness::witness;
 
 use self::generation::Generation;
 use self::generation::Ground;

@@ -5,8 +5,10 @@
 //! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
 
 mod backup;
+mod books;
 mod claims;
 mod copied;
+mod days;
 mod error;
 mod found;
 mod found_rows;
@@ -32,6 +34,7 @@ mod walks;
 mod workspaces;
 
 pub use backup::CopyReport;
+pub use books::Books;
 pub use claims::Claim;
 pub use copied::ArchivedBody;
 pub use error::CatalogError;

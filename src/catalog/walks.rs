@@ -132,6 +132,8 @@ impl Catalog {
                 last_walk_listed = ?6,
                 last_complete_walk_at = CASE WHEN ?7 THEN ?4 ELSE last_complete_walk_at END,
                 last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END,
+                last_full_walk_finished_at = CASE WHEN ?8 THEN ?4 ELSE last_full_walk_finished_at END,
+                last_full_walk_listed = CASE WHEN ?8 THEN ?6 ELSE last_full_walk_listed END,
                 settled_until = CASE WHEN ?7 THEN coalesce(
                     (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?9),
                     settled_until) ELSE settled_until END

@@ -11,6 +11,9 @@ mod once;
 mod output;
 mod progress;
 mod rebuild;
+mod report;
+mod report_json;
+mod report_text;
 mod retry;
 mod show;
 mod status;
@@ -26,6 +29,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use crate::config::Config;
+use crate::config::ConfigFaults;
 use crate::config::Loaded;
 use crate::config::Sources;
 use crate::domain::clock::SharedClock;
@@ -59,7 +63,7 @@ struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all well; 1 the work could not be done; 3 finished, but some recordings or \
-workspaces failed, or damage was found; 64 usage; 78 configuration.";
+workspaces failed, damage was found, or the report has a gap; 64 usage; 78 configuration.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -94,6 +98,8 @@ enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "table")]
         format: ReportFormat,
     },
+    /// The statement of completeness: what became of every recording listed, day by day
+    Report(report::ReportArgs),
     /// Recordings, newest first
     List(list::ListArgs),
     /// One recording, all that is known
@@ -192,15 +198,8 @@ fn run_outcome() -> Outcome {
     if let Err(error) = dumps_forbidden {
         tracing::warn!(%error, "a crash may leave an image of the memory behind: core dumps could not be forbidden");
     }
-    // Commands that only read the archive must work for people who cannot read the keys.
-    let needs_keys = matches!(line.command, None | Some(Command::Check));
     let sources = Sources::from_process(line.global.config.clone());
-    let sources = match line.command {
-        _ if needs_keys => sources,
-        Some(Command::Health(_)) => sources.with_http_token_alone(),
-        _ => sources.without_key_files(),
-    };
-    let mut loaded = match Config::load(&sources) {
+    let (mut loaded, keys) = match load(&sources, line.command.as_ref()) {
         Ok(loaded) => loaded,
         Err(faults) => {
             output::complain(&faults.to_string());
@@ -225,12 +224,48 @@ fn run_outcome() -> Outcome {
             return Outcome::Failed;
         }
     };
-    let outcome = runtime.block_on(dispatch(line, loaded, sources));
+    let outcome = runtime.block_on(dispatch(line, loaded, sources, keys));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome
 }
 
-async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources) -> Outcome {
+/// Whether the files that hold keys were read.
+enum KeyFiles {
+    Read,
+    /// They were not, and this is why.
+    Unread(String),
+}
+
+/// Loads the configuration, with key files where the command cannot do without. Commands that only read the archive must
+/// work for people who cannot read the keys.
+fn load(sources: &Sources, command: Option<&Command>) -> Result<(Loaded, KeyFiles), ConfigFaults> {
+    let (wanted, needed) = match command {
+        None | Some(Command::Check) => (true, true),
+        Some(Command::Report(args)) => (args.wants_witness(), false),
+        Some(_) => (false, false),
+    };
+    let why = if wanted {
+        match Config::load(sources) {
+            Ok(loaded) => return Ok((loaded, KeyFiles::Read)),
+            Err(faults) if needed => return Err(faults),
+            Err(faults) => match faults.faults() {
+                [first, rest @ ..] if !rest.is_empty() => format!("{first}; and {} more", rest.len()),
+                faults => faults.iter().map(ToString::to_string).collect(),
+            },
+        }
+    } else {
+        "--no-witness".to_owned()
+    };
+    let sources = sources.clone();
+    let sources = match command {
+        Some(Command::Health(_)) => sources.with_http_token_alone(),
+        _ => sources.without_key_files(),
+    };
+    let loaded = Config::load(&sources)?;
+    Ok((loaded, KeyFiles::Unread(why)))
+}
+
+async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources, keys: KeyFiles) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock);
     let selected = line.global.workspace;
     let config = &loaded.config;
@@ -242,6 +277,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources) -> Outcom
         Some(Command::Health(args)) => health::run(config, args).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
+        Some(Command::Report(args)) => report::run(config, clock, &selected, args, keys).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,
         Some(Command::Show { id, format }) => show::run(config, &selected, id, format).await,
         Some(Command::Verify(args)) => verify::run(config, clock, selected, args).await,

@@ -20,6 +20,7 @@ use super::reply;
 use super::reply::Refusal;
 use crate::api::ApiErrorKind;
 use crate::api::Ticket;
+use crate::domain::gone::NO_MEDIA;
 use crate::domain::key::StoreKey;
 use crate::domain::recording::StatusClass;
 use crate::domain::report::StoredObject;
@@ -253,7 +254,7 @@ impl<'a> Fetch<'a> {
             StatusClass::NoMedia => Err(FetchError::new(
                 FailureKind::Gone,
                 Cause::Gone,
-                format!("upstream has no media: its status is {}", status.as_str()),
+                format!("{NO_MEDIA}{}", status.as_str()),
             )),
             StatusClass::Pending => Err(FetchError::new(
                 FailureKind::NoLink,

@@ -29,6 +29,7 @@ use crate::catalog::CatalogError;
 use crate::catalog::Page as CatalogPage;
 use crate::domain::clock::SharedClock;
 use crate::domain::clock::Timestamp;
+use crate::domain::gone::NO_LONGER_KNOWN;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
@@ -292,9 +293,7 @@ impl Lister {
                     self.keep_page(api, page, pass, now).await?;
                 }
                 Err(error) if error.kind == ApiErrorKind::NotFound => {
-                    self.catalog
-                        .note_deleted(api.name(), id, "upstream no longer knows it")
-                        .await?;
+                    self.catalog.note_deleted(api.name(), id, NO_LONGER_KNOWN).await?;
                 }
                 Err(error) => return Ok(Ended::Failed(error)),
             }

@@ -1,5 +1,6 @@
 //! The catalog's contract, held against real SQLite files with a clock that stands still unless moved.
 
+mod books;
 mod harness;
 mod opening;
 mod polls;

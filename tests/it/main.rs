@@ -23,6 +23,7 @@ mod pace;
 mod packaging;
 mod rebuilding;
 mod reloading;
+mod reporting;
 mod security;
 mod simulator;
 mod soak;

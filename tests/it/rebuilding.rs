@@ -6,7 +6,7 @@ mod adopted;
 mod identical;
 mod identity;
 mod killed;
-mod kit;
+pub mod kit;
 mod large;
 mod refusals;
 mod restored;

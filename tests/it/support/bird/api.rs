@@ -13,6 +13,7 @@ use super::fault::Scene;
 use super::http::Request;
 use super::http::percent_decode;
 use super::list::Draft;
+use super::list::MAX_LIMIT;
 use super::list::Query;
 use super::reply::Answer;
 use super::reply::Reply;
@@ -76,7 +77,7 @@ fn good_reply(
         (Route::List, Some(Err(why))) => error(422, "InvalidParameter", &why),
         (Route::Item(id), _) => item(shared, workspace, *id),
         (Route::MediaLink(id), _) => media_link(shared, workspace, *id),
-        (Route::Metrics, _) => metrics(shared, workspace),
+        (Route::Metrics, _) => metrics(shared, request, workspace),
         (Route::List | Route::Nowhere, _) => error(404, "NotFound", "no such path"),
     }
 }
@@ -186,12 +187,31 @@ fn media_link(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {
     }
 }
 
-fn metrics(shared: &Shared, workspace: &str) -> Reply {
+/// Counts what is stored, deleted media left out. One object is one page: there is no token to be had, so none is valid.
+fn metrics(shared: &Shared, request: &Request, workspace: &str) -> Reply {
+    let mut source = None;
+    for (name, value) in request.query() {
+        let wrong = match name.as_ref() {
+            "limit" if value.parse().is_ok_and(|limit| (1..=MAX_LIMIT).contains(&limit)) => None,
+            "limit" => Some("limit must be 1 to 99"),
+            "pageToken" => Some("pageToken is not valid"),
+            "sourceId" if value.parse::<RecordingId>().is_ok() => {
+                source = Some(value.into_owned());
+                None
+            }
+            "sourceId" => Some("sourceId is not a UUID"),
+            _ => Some("no such parameter"),
+        };
+        if let Some(wrong) = wrong {
+            return error(422, "InvalidParameter", wrong);
+        }
+    }
     let (counter, duration) = {
         let world = shared.world.lock().unwrap();
-        let recordings = world.workspaces[workspace]
-            .all()
-            .filter(|recording| recording.is_available());
+        let recordings = world.workspaces[workspace].all().filter(|recording| {
+            let wanted = source.is_none() || recording.text("sourceId") == source.as_deref();
+            wanted && recording.is_available() && recording.object.is_some()
+        });
         recordings.fold((0, 0), |(counter, duration), recording| {
             let seconds = recording.members.get("duration").and_then(serde_json::Value::as_u64);
             (counter + 1, duration + seconds.unwrap_or(0))

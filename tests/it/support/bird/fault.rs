@@ -91,6 +91,11 @@ impl FaultRule {
         Self::new(&[Scene::MediaLink], Action::Api(action))
     }
 
+    /// Strikes metrics, and paths that lead nowhere.
+    pub const fn metrics(action: ApiAction) -> Self {
+        Self::new(&[Scene::OtherApi], Action::Api(action))
+    }
+
     /// Strikes everything on the API's host.
     pub const fn api(action: ApiAction) -> Self {
         Self::new(

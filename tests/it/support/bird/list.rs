@@ -20,7 +20,8 @@ use super::world::Paging;
 use super::world::Workspace;
 
 const DEFAULT_LIMIT: usize = 10;
-const MAX_LIMIT: usize = 99;
+/// The most items of a page.
+pub const MAX_LIMIT: usize = 99;
 const NOWHERE: (u64, RecordingId) = (0, RecordingId::from_bytes([0; 16]));
 
 /// A list query that was understood.

@@ -1,0 +1,258 @@
+//! What the books say of a day: each number by a statement of its own, through an index made for it.
+//!
+//! The number of all recordings comes by another way than those of the states, so that it proves something that they add
+//! up. A day is counted from the first of year 1, as [`Day`] does: no time lies before it, so that division rounds down. Must
+//! not know: what is a gap.
+
+use futures::TryStreamExt as _;
+use sqlx::SqliteConnection;
+
+use super::books::OPERATION;
+use super::books::Pages;
+use super::error::CatalogError;
+use super::rows::Columns;
+use crate::domain::clock::Timestamp;
+use crate::domain::completeness::LONGEST_DUE;
+use crate::domain::completeness::LONGEST_WAITING;
+use crate::domain::day::Day;
+use crate::domain::gone;
+use crate::domain::state::State;
+
+/// A number of recordings as a column gives it.
+fn count(value: i64) -> Result<u64, CatalogError> {
+    Columns::of_recording(0).count("count", value)
+}
+
+/// All recordings of each day, whatever their states.
+pub(super) async fn add_listed(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.listed_by_day
+        WITH RECURSIVE days (workspace, day) AS (
+            SELECT w.workspace, (SELECT (f.created_at + 62135596800000000) / 86400000000
+                FROM recordings AS f INDEXED BY recordings_by_workspace
+                WHERE f.workspace = w.workspace ORDER BY f.created_at LIMIT 1)
+            FROM workspaces AS w
+            UNION ALL
+            SELECT days.workspace, (SELECT (n.created_at + 62135596800000000) / 86400000000
+                FROM recordings AS n INDEXED BY recordings_by_workspace
+                WHERE n.workspace = days.workspace AND n.created_at >= (days.day + 1) * 86400000000 - 62135596800000000
+                ORDER BY n.created_at LIMIT 1)
+            FROM days WHERE days.day IS NOT NULL
+        )
+        SELECT days.workspace AS "workspace!: i64", days.day AS "day!: i64",
+            (SELECT count(*) FROM recordings AS r INDEXED BY recordings_by_workspace
+                WHERE r.workspace = days.workspace AND r.created_at >= days.day * 86400000000 - 62135596800000000
+                    AND r.created_at < (days.day + 1) * 86400000000 - 62135596800000000) AS "listed!: i64"
+        FROM days WHERE days.day IS NOT NULL"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        pages.day("recordings", row.workspace, row.day)?.listed = count(row.listed)?;
+    }
+    Ok(())
+}
+
+/// What is archived, and of that what was re-read after it was archived.
+pub(super) async fn add_archived(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.archived_by_day
+        SELECT r.workspace AS "workspace!: i64", (r.created_at + 62135596800000000) / 86400000000 AS "day!: i64",
+            count(*) AS "archived!: i64", sum(r.size_bytes) AS "bytes!: i64",
+            sum(coalesce(r.verified_at > 0 AND r.verified_at >= r.archived_at, FALSE)) AS "re_read!: i64"
+        FROM recordings AS r INDEXED BY recordings_archived_by_day
+        WHERE r.state = 'archived' GROUP BY 1, 2"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        let day = pages.day("recordings", row.workspace, row.day)?;
+        day.archived = count(row.archived)?;
+        day.bytes = count(row.bytes)?;
+        day.re_read = count(row.re_read)?;
+    }
+    Ok(())
+}
+
+/// What is archived and was found wrong: it does not count as re-read. Comes after [`add_archived`].
+pub(super) async fn add_unsound(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.unsound_by_day
+        SELECT r.workspace AS "workspace!: i64", (r.created_at + 62135596800000000) / 86400000000 AS "day!: i64",
+            count(*) AS "unsound!: i64",
+            sum(coalesce(r.verified_at > 0 AND r.verified_at >= r.archived_at, FALSE)) AS "re_read!: i64"
+        FROM findings AS f CROSS JOIN recordings AS r ON r.seq = f.seq
+        WHERE r.state = 'archived' GROUP BY 1, 2"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        let day = pages.day("recordings", row.workspace, row.day)?;
+        day.unsound = count(row.unsound)?;
+        day.re_read = day.re_read.saturating_sub(count(row.re_read)?);
+    }
+    Ok(())
+}
+
+/// What is neither archived nor gone: by state, and what of it lasts too long.
+pub(super) async fn add_open(
+    connection: &mut SqliteConnection,
+    pages: &mut Pages,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    let (late_before, stuck_before) = (
+        now.before(LONGEST_DUE).as_microseconds(),
+        now.before(LONGEST_WAITING).as_microseconds(),
+    );
+    let rows = sqlx::query!(
+        r#"-- catalog.open_by_day
+        SELECT unfinished.workspace AS "workspace!: i64", unfinished.day AS "day!: i64", unfinished.state AS "state!: String",
+            count(*) AS "count!: i64", sum(unfinished.tried) AS "tried!: i64", sum(unfinished.vanished) AS "vanished!: i64",
+            sum(unfinished.old AND NOT unfinished.vanished AND unfinished.tried) AS "old_tried!: i64",
+            sum(unfinished.old AND NOT unfinished.vanished AND NOT unfinished.tried) AS "old_untried!: i64"
+        FROM (
+            SELECT r.workspace AS workspace, (r.created_at + 62135596800000000) / 86400000000 AS day, r.state AS state,
+                FALSE AS tried, r.first_seen_at < ?2 AS old,
+                coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE) AS vanished
+            FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_waiting ON r.workspace = w.workspace
+            WHERE r.state = 'waiting'
+            UNION ALL
+            SELECT r.workspace, (r.created_at + 62135596800000000) / 86400000000, r.state,
+                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at < ?1, coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE)
+            FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_due ON r.workspace = w.workspace
+            WHERE r.state = 'due'
+            UNION ALL
+            SELECT r.workspace, (r.created_at + 62135596800000000) / 86400000000, r.state,
+                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at < ?1, coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE)
+            FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_claimed ON r.workspace = w.workspace
+            WHERE r.state = 'claimed'
+            UNION ALL
+            SELECT r.workspace, (r.created_at + 62135596800000000) / 86400000000, r.state, TRUE, FALSE, FALSE
+            FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_given_up ON r.workspace = w.workspace
+            WHERE r.state = 'given_up'
+        ) AS unfinished GROUP BY unfinished.workspace, unfinished.day, unfinished.state"#,
+        late_before,
+        stuck_before
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        let state = Columns::of_recording(0).state("state", &row.state)?;
+        let day = pages.day("recordings", row.workspace, row.day)?;
+        let all = count(row.count)?;
+        day.vanished += count(row.vanished)?;
+        match state {
+            State::Waiting => {
+                day.waiting = all;
+                day.stuck = count(row.old_untried)?;
+            }
+            State::GivenUp => day.given_up = all,
+            State::Due | State::Claimed => {
+                if state == State::Due {
+                    day.due = all;
+                    day.due_tried = count(row.tried)?;
+                } else {
+                    day.claimed = all;
+                }
+                day.late += count(row.old_tried)?;
+                day.untried += count(row.old_untried)?;
+            }
+            State::Archived | State::Gone => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is gone, by the few kinds of reasons that there are.
+pub(super) async fn add_gone(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let (no_media, no_longer_known, not_found) = (gone::NO_MEDIA, gone::NO_LONGER_KNOWN, gone::NOT_FOUND);
+    let (absent, failed) = (gone::ABSENT, gone::FAILED);
+    let rows = sqlx::query!(
+        r#"-- catalog.gone_by_day
+        SELECT r.workspace AS "workspace!: i64", (r.created_at + 62135596800000000) / 86400000000 AS "day!: i64",
+            CASE
+                WHEN r.status IN (?4, ?5) THEN r.status
+                WHEN r.last_error = ?1 || ?4 THEN ?4
+                WHEN r.last_error = ?1 || ?5 THEN ?5
+                WHEN instr(r.last_error, ?2) OR instr(r.last_error, ?3) THEN 'deleted'
+                ELSE 'other'
+            END AS "why!: String",
+            count(*) AS "count!: i64"
+        FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_gone ON r.workspace = w.workspace
+        WHERE r.state = 'gone' GROUP BY 1, 2, 3"#,
+        no_media,
+        no_longer_known,
+        not_found,
+        absent,
+        failed
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        let counted = count(row.count)?;
+        let gone = &mut pages.day("recordings", row.workspace, row.day)?.gone;
+        match row.why.as_str() {
+            gone::ABSENT => gone.absent += counted,
+            gone::FAILED => gone.failed += counted,
+            "deleted" => gone.deleted += counted,
+            _ => gone.other += counted,
+        }
+    }
+    Ok(())
+}
+
+/// What is not understood to this day: by the day it says itself where that can be read, else by the day it was first
+/// listed. One by one, since there may be as many as there are recordings.
+pub(super) async fn add_set_aside(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let mut rows = sqlx::query!(
+        r#"-- catalog.set_aside_by_day
+        SELECT s.workspace AS "workspace!: i64", s.first_seen_at AS "first_seen_at!: i64",
+            CASE WHEN json_valid(s.raw) THEN substr(s.raw ->> '$.createdAt', 1, 64) END AS "created_at?: String"
+        FROM workspaces AS w CROSS JOIN set_aside AS s INDEXED BY set_aside_open ON s.workspace = w.workspace
+        WHERE s.resolved_at IS NULL"#
+    )
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(CatalogError::sql(OPERATION))? {
+        let said = row.created_at.and_then(|text| text.parse::<Timestamp>().ok());
+        let columns = Columns {
+            table: "set_aside",
+            row: row.workspace,
+        };
+        let at = match said.filter(|at| !at.is_unset()) {
+            Some(at) => at,
+            None => columns.time("first_seen_at", row.first_seen_at)?,
+        };
+        pages.day_of("set_aside", row.workspace, Day::of(at))?.set_aside += 1;
+    }
+    Ok(())
+}
+
+/// What was set aside, was never understood, and is not listed any more, each id once: by the day it was first listed.
+/// Those of which not even the id could be read cannot be told from those that were understood later.
+pub(super) async fn add_unlisted(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+    let rows = sqlx::query!(
+        r#"-- catalog.set_aside_and_unlisted
+        SELECT unlisted.workspace AS "workspace!: i64", (unlisted.at + 62135596800000000) / 86400000000 AS "day!: i64",
+            count(*) AS "count!: i64"
+        FROM (
+            SELECT s.workspace AS workspace, min(s.first_seen_at) AS at
+            FROM workspaces AS w CROSS JOIN set_aside AS s ON s.workspace = w.workspace
+            WHERE s.recording_id IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM recordings AS r WHERE r.workspace = s.workspace AND r.id = s.recording_id)
+            GROUP BY s.workspace, s.recording_id
+            HAVING count(*) = count(s.resolved_at)
+        ) AS unlisted GROUP BY 1, 2"#
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(CatalogError::sql(OPERATION))?;
+    for row in rows {
+        pages.day("set_aside", row.workspace, row.day)?.set_aside_unlisted = count(row.count)?;
+    }
+    Ok(())
+}
