@@ -103,8 +103,8 @@ pub struct WorkspaceAccess {
 
 /// The API: one client, one clock and one book of tickets for all workspaces.
 pub struct Api {
-    http: reqwest::Client,
-    options: ApiOptions,
+    pub(super) http: reqwest::Client,
+    pub(super) options: ApiOptions,
     clock: UpstreamClock,
     tickets: TicketBook,
     /// One permit: whoever reads a large reply holds it until nothing of the reply is left.
@@ -173,9 +173,9 @@ pub struct ListQuery {
 
 /// The API of one workspace.
 pub struct WorkspaceApi {
-    api: Arc<Api>,
+    pub(super) api: Arc<Api>,
     access: WorkspaceAccess,
-    pace: Pace,
+    pub(super) pace: Pace,
 }
 
 impl WorkspaceApi {
@@ -234,12 +234,19 @@ impl WorkspaceApi {
     }
 
     fn url(&self, more: &[&str]) -> Result<Url, ApiError> {
+        let mut url = self.workspace_url("recordings")?;
+        url.path_segments_mut()
+            .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
+            .extend(more);
+        Ok(url)
+    }
+
+    pub(super) fn workspace_url(&self, what: &str) -> Result<Url, ApiError> {
         let mut url = self.api.options.base_url.clone();
         url.path_segments_mut()
             .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
             .pop_if_empty()
-            .extend(["workspaces", self.access.id.as_str(), "recordings"])
-            .extend(more);
+            .extend(["workspaces", self.access.id.as_str(), what]);
         Ok(url)
     }
 
@@ -311,7 +318,7 @@ impl WorkspaceApi {
         Ok(Reply { body, received, room })
     }
 
-    fn authorization(&self) -> Result<HeaderValue, ApiError> {
+    pub(super) fn authorization(&self) -> Result<HeaderValue, ApiError> {
         let scheme = match self.access.credential.scheme {
             Scheme::AccessKey => "AccessKey",
             Scheme::Bearer => "Bearer",

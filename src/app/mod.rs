@@ -26,6 +26,7 @@ pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
 pub use preflight::Finding;
 pub use preflight::Level;
+pub use preflight::PreflightOptions;
 pub use preflight::preflight;
 pub use rebuild::rebuild;
 pub use verify::verify;

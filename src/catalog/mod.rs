@@ -5,6 +5,7 @@
 //! stored or nothing. Must not know: HTTP, JSON of upstream, the archive's files.
 
 mod backup;
+mod checkup;
 mod claims;
 mod copied;
 mod error;
@@ -32,6 +33,9 @@ mod walks;
 mod workspaces;
 
 pub use backup::CopyReport;
+pub use checkup::Checkup;
+pub use checkup::Growth;
+pub use checkup::QuickCheck;
 pub use claims::Claim;
 pub use copied::ArchivedBody;
 pub use error::CatalogError;

@@ -81,8 +81,9 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Try everything a pass needs: configuration, key and rights, clock, directory, space, one media byte
-    Check,
+    /// Try everything a pass needs, and say how to mend what is wrong: configuration, keys and rights, clock, directory,
+    /// file system, space, catalog, one media byte
+    Check(check::CheckArgs),
     /// Copy the catalog beside a running daemon, consistent and tested, to a new file or into a directory
     Backup(backup::BackupArgs),
     /// How each workspace stands: counts by state, bytes, last complete walk, oldest due
@@ -184,7 +185,7 @@ fn run_outcome() -> Outcome {
         tracing::warn!(%error, "a crash may leave an image of the memory behind: core dumps could not be forbidden");
     }
     // Commands that only read the archive must work for people who cannot read the keys.
-    let needs_keys = matches!(line.command, None | Some(Command::Check));
+    let needs_keys = matches!(line.command, None | Some(Command::Check(_)));
     let sources = Sources::from_process(line.global.config.clone());
     let sources = if needs_keys {
         sources
@@ -231,7 +232,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded) -> Outcome {
         None if line.dry_run => once::dry_run(config, clock).await,
         None if line.once => once::once(&loaded, clock).await,
         None => daemon::run(&loaded, clock).await,
-        Some(Command::Check) => check::run(&loaded, clock).await,
+        Some(Command::Check(args)) => check::run(&loaded, clock, &args).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::List(args)) => list::run(config, selected, args).await,

@@ -91,6 +91,11 @@ impl FaultRule {
         Self::new(&[Scene::MediaLink], Action::Api(action))
     }
 
+    /// Strikes what is neither a list nor one recording's metadata nor media: metrics and deletions.
+    pub const fn other_api(action: ApiAction) -> Self {
+        Self::new(&[Scene::OtherApi], Action::Api(action))
+    }
+
     /// Strikes everything on the API's host.
     pub const fn api(action: ApiAction) -> Self {
         Self::new(
