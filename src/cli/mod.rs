@@ -74,9 +74,9 @@ struct Global {
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 
-    /// How log lines look
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
+    /// How log lines look [default: journald where systemd connects stderr to its journal, else text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,8 @@ use super::Queue;
 use super::QueueError;
 use super::Stop;
 use super::Until;
+use super::outage::Outages;
+use super::tell_news;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
@@ -80,6 +82,7 @@ pub(super) struct Run<'a> {
     look_again: Instant,
     last_claim: Option<Instant>,
     resting: HashMap<WorkspaceName, Instant>,
+    outages: Outages,
     local_fault: Option<LocalFault>,
     unwritten_since: Option<Instant>,
     last_look: bool,
@@ -100,6 +103,7 @@ impl<'a> Run<'a> {
             look_again: Instant::now(),
             last_claim: None,
             resting: HashMap::new(),
+            outages: Outages::default(),
             local_fault: None,
             unwritten_since: None,
             last_look: false,
@@ -110,8 +114,20 @@ impl<'a> Run<'a> {
 
     /// Runs to its end: nothing in flight, nothing unwritten.
     pub async fn drive(&mut self) -> Result<(), QueueError> {
+        let ended = self.go_on().await;
+        self.tell_overdue(true);
+        ended
+    }
+
+    fn tell_overdue(&mut self, at_end: bool) {
+        let news = self.outages.overdue(Instant::now(), at_end);
+        news.into_iter().for_each(tell_news);
+    }
+
+    async fn go_on(&mut self) -> Result<(), QueueError> {
         loop {
             self.write_endings().await?;
+            self.tell_overdue(false);
             self.look_at_fault().await;
             self.take_last_look();
             self.claim().await?;
@@ -353,13 +369,12 @@ impl<'a> Run<'a> {
                 not_before: Some(wait(NO_LINK_REST)),
             },
             FailureKind::WorkspaceDenied => {
-                let rested = self
-                    .resting
-                    .insert(claim.recording.workspace.clone(), Instant::now() + DENIED_REST);
-                if rested.is_none() {
-                    tracing::warn!(workspace.name = %claim.recording.workspace, error = %reason,
-                        "the credential may not view recordings; nothing is fetched there for a minute");
-                }
+                let (workspace, now) = (&claim.recording.workspace, Instant::now());
+                self.resting.insert(workspace.clone(), now + DENIED_REST);
+                self.outages
+                    .denied(workspace, &reason, now)
+                    .into_iter()
+                    .for_each(tell_news);
                 ClaimEnd::Released {
                     reason: Some(reason),
                     not_before: None,
@@ -392,6 +407,7 @@ impl<'a> Run<'a> {
                 self.endings_due = None;
                 for (claim, end) in self.endings.drain(..) {
                     self.queue.tell(&claim, &end);
+                    self.outages.note(&claim, &end, now).into_iter().for_each(tell_news);
                 }
                 Ok(())
             }

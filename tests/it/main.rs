@@ -28,4 +28,5 @@ mod stopping;
 mod store;
 mod support;
 mod surviving;
+mod telling;
 mod verifying;

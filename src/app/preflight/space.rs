@@ -129,6 +129,6 @@ mod tests {
         assert!(files(None, Some(rate(1, 1))).is_none());
         assert_eq!(files(Some(0), None).unwrap().level, Level::Fail);
         assert_eq!(files(Some(1_999), Some(rate(1, 1_000))).unwrap().level, Level::Warn);
-        assert_eq!(files(Some(2_000), Some(rate(1, 1_000))).unwrap().level, Level::Ok);
+        assert_eq!(files(Some(2_001), Some(rate(1, 1_000))).unwrap().level, Level::Ok);
     }
 }
