@@ -64,7 +64,7 @@ impl App {
             );
         }
         for remark in store.remarks() {
-            tracing::warn!("{remark}");
+            tracing::warn!(remark, "the archive's place should be looked at");
         }
         let catalog = open_catalog(config, &store, &clock).await?;
         let names: Vec<WorkspaceName> = config

@@ -12,7 +12,7 @@ pub(super) async fn run(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> 
     let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
     let app = App::open(config, clock).await?;
     tracing::info!(

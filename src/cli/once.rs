@@ -22,7 +22,7 @@ pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome>
     let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
     let app = App::open(config, clock).await?;
     let over = CancellationToken::new();
