@@ -1,9 +1,10 @@
 //! What is said of failed fetches: one line when bodies cannot be fetched from a workspace, one when they can again, and
 //! one for a recording that fails while others do not.
 //!
-//! A spell is a run of failures of one workspace with no body archived between them. Its first failures are held back for a
-//! moment: if other recordings fail too, all of them are one outage; if a body is archived, or nothing else happens, each is
-//! told for itself. A spell is told once, however long it lasts. Must not know: why a fetch failed, or how it is logged.
+//! A spell is a run of failures of one workspace with no body archived between them. Failures are held back for a moment: a
+//! body that is archived by then ends the spell, and each first failure is told for itself; otherwise, if several recordings
+//! failed, all of them are one outage. A spell is told once, however long it lasts. Must not know: why a fetch failed, or how
+//! it is logged.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -17,10 +18,10 @@ use crate::domain::ids::RecordingId;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
 
-/// From so many different recordings on, a spell is an outage.
-const MANY: usize = 3;
+/// First failures of a short spell that are told one by one; more are told together.
+const FEW: usize = 2;
 
-/// How long first failures are held back.
+/// How long failures are held back. Those that were under way when an outage ended must not look like the next one.
 const HELD: Duration = Duration::from_secs(10);
 
 /// How long a credential must not have been refused to count as good again: several of the waits between two tries.
@@ -55,6 +56,8 @@ pub(super) enum News {
 
 struct Spell {
     since: Instant,
+    /// When its first recording failed, or its second: each is waited for.
+    grew_at: Instant,
     first_reason: String,
     failed: HashSet<RecordingId>,
     held: Vec<FirstFailure>,
@@ -80,8 +83,8 @@ impl Outages {
                 spent,
                 ..
             } => {
-                let is_first = *attempts == 1 && !spent;
-                Vec::from_iter(self.failed(&claim.recording, is_first, reason, now))
+                self.failed(&claim.recording, *attempts == 1 && !spent, reason, now);
+                Vec::new()
             }
             ClaimEnd::Gone { .. } | ClaimEnd::Released { .. } => Vec::new(),
         }
@@ -96,40 +99,34 @@ impl Outages {
     }
 
     /// A fetch failed and counts against its recording; `is_first`: never before.
-    fn failed(&mut self, recording: &RecordingRef, is_first: bool, reason: &str, now: Instant) -> Option<News> {
+    fn failed(&mut self, recording: &RecordingRef, is_first: bool, reason: &str, now: Instant) {
         let spell = self.spells.entry(recording.workspace.clone()).or_insert_with(|| Spell {
             since: now,
+            grew_at: now,
             first_reason: reason.to_owned(),
             failed: HashSet::new(),
             held: Vec::new(),
             is_told: false,
         });
-        if spell.failed.len() < MOST_NAMES {
-            spell.failed.insert(recording.id);
+        if spell.failed.len() < MOST_NAMES && spell.failed.insert(recording.id) && spell.failed.len() == 2 {
+            spell.grew_at = now;
         }
-        if spell.is_told {
-            return None;
-        }
-        if spell.failed.len() >= MANY {
-            spell.is_told = true;
-            spell.held.clear();
-            return Some(News::Begun(recording.workspace.clone(), spell.first_reason.clone()));
-        }
-        if is_first {
+        if is_first && !spell.is_told && spell.held.len() < MOST_NAMES {
             spell.held.push(FirstFailure {
                 recording: recording.clone(),
                 reason: reason.to_owned(),
             });
         }
-        None
     }
 
     /// A body of this workspace was archived: its spell, if there was one, is over. Links of a page open bodies without a
     /// look at the recording, so the credential is believed only when it was not refused for a while.
     fn archived(&mut self, workspace: &WorkspaceName, now: Instant) -> Vec<News> {
         let mut news = match self.spells.remove(workspace) {
-            Some(spell) if spell.failed.len() >= MANY && spell.is_told => {
-                vec![News::Ended(workspace.clone(), spell.failed.len(), now - spell.since)]
+            Some(spell) if spell.is_told => Vec::from_iter(spell.ended(workspace, now)),
+            Some(spell) if spell.held.len() > FEW => {
+                let begun = News::Begun(workspace.clone(), spell.first_reason.clone());
+                [begun].into_iter().chain(spell.ended(workspace, now)).collect()
             }
             Some(spell) => spell.held.into_iter().map(News::Failed).collect(),
             None => Vec::new(),
@@ -141,16 +138,30 @@ impl Outages {
         news
     }
 
-    /// First failures that were held back long enough, or all of them at the end. A spell of which one was told is told.
+    /// What was held back long enough, or all of it at the end.
     pub(super) fn overdue(&mut self, now: Instant, at_end: bool) -> Vec<News> {
         let mut news = Vec::new();
-        for spell in self.spells.values_mut() {
-            if at_end || now - spell.since >= HELD {
-                spell.is_told |= !spell.held.is_empty();
-                news.extend(spell.held.drain(..).map(News::Failed));
+        for (workspace, spell) in self.spells.iter_mut().filter(|(_, spell)| !spell.is_told) {
+            if !at_end && now - spell.grew_at < HELD {
+                continue;
+            }
+            let held = std::mem::take(&mut spell.held);
+            if spell.failed.len() > if at_end { FEW } else { 1 } {
+                news.push(News::Begun(workspace.clone(), spell.first_reason.clone()));
+                spell.is_told = true;
+            } else {
+                spell.is_told = !held.is_empty();
+                news.extend(held.into_iter().map(News::Failed));
             }
         }
         news
+    }
+}
+
+impl Spell {
+    /// The end of an outage; a single recording's failure has none but its own.
+    fn ended(&self, workspace: &WorkspaceName, now: Instant) -> Option<News> {
+        (self.failed.len() > 1).then(|| News::Ended(workspace.clone(), self.failed.len(), now - self.since))
     }
 }
 
@@ -182,7 +193,8 @@ mod tests {
         let mut news = Vec::new();
         for round in 0..5 {
             for number in 0..200 {
-                news.extend(outages.failed(&recording("a", number), round == 0, &format!("why {number}"), begun));
+                outages.failed(&recording("a", number), round == 0, &format!("why {number}"), begun);
+                news.extend(outages.overdue(begun + Duration::from_secs(round), false));
             }
             news.extend(outages.overdue(begun + HELD * 3, false));
         }
@@ -193,33 +205,56 @@ mod tests {
             outages.archived(&name("a"), over),
             [News::Ended(name("a"), 200, Duration::from_mins(5))]
         );
-        assert_eq!(outages.archived(&name("a"), over), []);
-        assert_eq!(outages.overdue(over, true), []);
+        // Those that were under way when it ended are no outage of their own.
+        for number in 0..50 {
+            outages.failed(&recording("a", number), false, "why", over);
+        }
+        assert_eq!(outages.overdue(over + HELD / 2, false), []);
+        assert_eq!(outages.archived(&name("a"), over + HELD / 2), []);
+        assert_eq!(outages.overdue(over + HELD * 2, true), []);
     }
 
     #[test]
     fn one_that_fails_while_others_do_not_is_told_once() {
         let (mut outages, now) = (Outages::default(), Instant::now());
-        assert_eq!(outages.failed(&recording("a", 1), true, "why", now), None);
+        outages.failed(&recording("a", 1), true, "why", now);
         assert_eq!(outages.archived(&name("a"), now), [failure("a", 1, "why")]);
         // Its later failures are no news.
-        assert_eq!(outages.failed(&recording("a", 1), false, "why", now), None);
+        outages.failed(&recording("a", 1), false, "why", now);
         assert_eq!(outages.archived(&name("a"), now), []);
-        assert_eq!(outages.failed(&recording("a", 1), false, "why", now), None);
+        outages.failed(&recording("a", 1), false, "why", now);
+        assert_eq!(outages.overdue(now + HELD, false), []);
         assert_eq!(outages.overdue(now, true), []);
     }
 
     #[test]
     fn one_that_fails_alone_is_told_after_a_moment_and_the_spell_is_told_with_it() {
         let (mut outages, now) = (Outages::default(), Instant::now());
-        assert_eq!(outages.failed(&recording("a", 1), true, "why", now), None);
+        outages.failed(&recording("a", 1), true, "why", now);
         assert_eq!(outages.overdue(now + HELD / 2, false), []);
         assert_eq!(outages.overdue(now + HELD, false), [failure("a", 1, "why")]);
         for number in 2..9 {
-            assert_eq!(outages.failed(&recording("a", number), true, "why", now), None);
+            outages.failed(&recording("a", number), true, "why", now);
+            assert_eq!(outages.overdue(now + HELD * 2, false), []);
         }
         let ended = outages.archived(&name("a"), now + HELD);
         assert_eq!(ended, [News::Ended(name("a"), 8, HELD)]);
+    }
+
+    #[test]
+    fn many_that_fail_within_a_moment_are_told_together() {
+        let (mut outages, now) = (Outages::default(), Instant::now());
+        for number in 0..100 {
+            outages.failed(&recording("a", number), true, "why", now);
+        }
+        let told = outages.archived(&name("a"), now + HELD / 2);
+        assert_eq!(
+            told,
+            [
+                News::Begun(name("a"), "why".to_owned()),
+                News::Ended(name("a"), 100, HELD / 2)
+            ]
+        );
     }
 
     #[test]

@@ -155,7 +155,10 @@ fn refused(subject: &'static str, error: &OpenError) -> Finding {
             "name an empty directory or an archive in archive.dir, or put archive.json back from a backup"
         }
         OpenError::NewerLayout { .. } => "use a newer birdkeep",
-        OpenError::OtherOwner { .. } => "run check as the user that the daemon runs as, or chown the directory to it",
+        OpenError::OtherOwner { .. } => {
+            "run check as the user that the daemon runs as (docs/bird-access.md says how, where only root may read the key), \
+             or chown the directory to it"
+        }
         OpenError::WorldWritable { .. } | OpenError::ReplaceableByAll { .. } => {
             "take the right to write from the others"
         }

@@ -43,7 +43,7 @@ fn user(id: u32) -> Finding {
         return Finding::warn(
             "user",
             "this runs as root, who may do what birdkeep's own user may not",
-            "run check as the user that the daemon runs as (`sudo -u birdkeep birdkeep check`), and the daemon never as root",
+            "run check as the user that the daemon runs as (docs/bird-access.md says how), and the daemon never as root",
         );
     }
     Finding::ok("user", format!("id {id}, not root"))

@@ -50,7 +50,7 @@ fn bytes(reserve: u64, free: u64, rate: Option<Rate>) -> Finding {
         );
     };
     let mut measured = format!(
-        "{measured}; {} archived in {} reach it in {}",
+        "{measured}; {} archived in the last {}: at that rate it is reached in {}",
         ByteSize(rate.bytes),
         in_days(rate.days),
         in_days(days_left)
@@ -74,7 +74,10 @@ fn files(free: Option<u64>, rate: Option<Rate>) -> Option<Finding> {
     }
     let rate = rate.filter(|rate| rate.recordings > 0)?;
     let days_left = free as f64 / (rate.recordings as f64 * FILES_PER_RECORDING / rate.days);
-    let measured = format!("{free}, enough for {} at that rate", in_days(days_left));
+    let measured = format!(
+        "{free}, enough for {} at the rate of the last 30 days",
+        in_days(days_left)
+    );
     Some(if days_left < f64::from(DAYS) {
         let remedy = "move to a file system with more inodes before then";
         Finding::warn("free inodes", measured, remedy)
