@@ -79,7 +79,7 @@ async fn run() -> anyhow::Result<()> {
     if lock.try_lock().is_err() {
         bail!("another demo is running; wait for its end");
     }
-    telemetry::init("warn", telemetry::LogFormat::Text)?;
+    telemetry::init("warn", Some(telemetry::LogFormat::Text))?;
     let demo = Arc::new(Demo::set_up(&target.join("birdkeep-demo")).await?);
     demo.introduce();
 

@@ -3,6 +3,8 @@
 //! Soft: begin nothing new. Hard: leave. The first SIGTERM or SIGINT, or a part that ended unasked, is soft; a second
 //! signal, or the end of the grace, is hard. Must not know: what is stopped.
 
+mod confinement;
+
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
@@ -20,6 +22,8 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio_util::sync::CancellationToken;
+
+pub use confinement::Confinement;
 
 /// The two stops, and the way to them. Clones share them.
 #[derive(Clone)]

@@ -201,8 +201,11 @@ impl Scheduler {
         let Some(scrub) = &self.scrub else {
             return;
         };
+        let mut is_told = false;
         while !soft.is_cancelled() {
-            match scrub.run_if_due(soft).await {
+            let done = scrub.run_if_due(soft).await;
+            let failed = done.is_err();
+            match done {
                 Ok(Some(report)) if !report.stopped => {
                     let (progress, unknown) = (report.progress, report.unknown_files.map_or(0, |files| files.len()));
                     tracing::info!(
@@ -214,11 +217,12 @@ impl Scheduler {
                     );
                 }
                 Ok(_) => {}
+                Err(error) if is_told => tracing::debug!(error = %chain(&error), "the archive could not be re-read"),
                 Err(error) => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the archive could not be re-read; tried again later");
+                    tracing::warn!(error = %chain(&error), "the archive could not be re-read; tried again every ten minutes");
                 }
             }
+            is_told = failed;
             tokio::select! {
                 () = soft.cancelled() => {}
                 () = tokio::time::sleep(SWEEP_INTERVAL) => {}
@@ -253,6 +257,8 @@ fn jittered(rest: Duration) -> Duration {
 #[derive(Default)]
 struct Health {
     trouble: Option<String>,
+    /// Items that the last walk set aside: the same ones are listed again and again.
+    set_aside: u64,
 }
 
 impl Health {
@@ -267,7 +273,8 @@ impl Health {
             },
         };
         if let Ok(walk) = &pass.result {
-            tell_walk(workspace, walk);
+            tell_walk(workspace, walk, self.set_aside);
+            self.set_aside = walk.report.changes.set_aside;
         }
         match (&now, &self.trouble) {
             (Some(why), None)
@@ -322,7 +329,8 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
     workspace.walk(walk.report.kind, end);
 }
 
-fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {
+/// A walk is news that changed something, or went through the whole list to its end.
+fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
     let report = &walk.report;
     let UpsertCounts {
         new,
@@ -332,7 +340,8 @@ fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {
     } = report.changes;
     let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
     let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
-    if report.kind == WalkKind::Full || new + changed + set_aside > 0 {
+    let is_whole = report.kind == WalkKind::Full && report.outcome == WalkOutcome::Complete;
+    if is_whole || new + changed > 0 || set_aside > known_set_aside {
         tracing::info!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
             new, changed, unchanged, set_aside, elapsed_ms, "walk ended");
     } else {

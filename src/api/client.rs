@@ -108,8 +108,8 @@ pub struct WorkspaceAccess {
 
 /// The API: one client, one clock and one book of tickets for all workspaces.
 pub struct Api {
-    http: reqwest::Client,
-    options: ApiOptions,
+    pub(super) http: reqwest::Client,
+    pub(super) options: ApiOptions,
     clock: UpstreamClock,
     tickets: TicketBook,
     /// One permit: whoever reads a large reply holds it until nothing of the reply is left.
@@ -181,9 +181,9 @@ pub struct ListQuery {
 
 /// The API of one workspace.
 pub struct WorkspaceApi {
-    api: Arc<Api>,
+    pub(super) api: Arc<Api>,
     access: WorkspaceAccess,
-    pace: Pace,
+    pub(super) pace: Pace,
     tally: Arc<WorkspaceTally>,
 }
 
@@ -266,7 +266,11 @@ impl WorkspaceApi {
         metrics::parse(&reply.body)
     }
 
-    fn url(&self, below: &[&str]) -> Result<Url, ApiError> {
+    /// The workspace's address, with these parts below it.
+    ///
+    /// # Errors
+    /// The base has no path.
+    pub(super) fn url(&self, below: &[&str]) -> Result<Url, ApiError> {
         let mut url = self.api.options.base_url.clone();
         url.path_segments_mut()
             .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
@@ -351,7 +355,7 @@ impl WorkspaceApi {
         Ok(Reply { body, received, room })
     }
 
-    fn authorization(&self) -> Result<HeaderValue, ApiError> {
+    pub(super) fn authorization(&self) -> Result<HeaderValue, ApiError> {
         let scheme = match self.access.credential.scheme {
             Scheme::AccessKey => "AccessKey",
             Scheme::Bearer => "Bearer",

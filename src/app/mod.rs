@@ -29,6 +29,7 @@ pub use listen::probe;
 pub use once::OnceReport;
 pub use preflight::Finding;
 pub use preflight::Level;
+pub use preflight::PreflightOptions;
 pub use preflight::preflight;
 pub use rebuild::rebuild;
 pub use reload::LoadAgain;
@@ -75,7 +76,7 @@ impl App {
             );
         }
         for remark in store.remarks() {
-            tracing::warn!("{remark}");
+            tracing::warn!(remark, "the archive's place should be looked at");
         }
         let ground = Ground {
             catalog: build::open_catalog(config, &store, &clock).await?,

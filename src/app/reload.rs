@@ -51,7 +51,7 @@ impl App {
         let told = |error: anyhow::Error| vec![format!("{error:#}")];
         let loaded = read(load).await.map_err(told)??;
         for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
         }
         let config = loaded.config;
         let fixed = needs_a_restart(&self.config, &config);

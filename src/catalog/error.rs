@@ -242,6 +242,7 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
 const READONLY: i32 = 8;
+pub(super) const INTERRUPT: i32 = 9;
 const IOERR: i32 = 10;
 pub(super) const CORRUPT: i32 = 11;
 const FULL: i32 = 13;

@@ -6,6 +6,7 @@
 
 mod backup;
 mod books;
+mod checkup;
 mod claims;
 mod copied;
 mod days;
@@ -35,6 +36,9 @@ mod workspaces;
 
 pub use backup::CopyReport;
 pub use books::Books;
+pub use checkup::Checkup;
+pub use checkup::Growth;
+pub use checkup::QuickCheck;
 pub use claims::Claim;
 pub use copied::ArchivedBody;
 pub use error::CatalogError;

@@ -71,6 +71,16 @@ pub(super) fn refused(path: &Path, refusal: Refusal) -> CatalogError {
 
 /// Looks at the file without changing it. With `thorough`, a small file is read whole.
 pub(super) async fn examine(path: &Path, thorough: bool) -> Result<Found, CatalogError> {
+    examine_through(path, thorough, false).await
+}
+
+/// Looks at the file without changing it or anything beside it: where nobody has it open and it has no log, the file
+/// alone is the whole catalog.
+pub(super) async fn examine_as_it_lies(path: &Path, in_use: bool) -> Result<Found, CatalogError> {
+    examine_through(path, false, !in_use && !has_log(path)).await
+}
+
+async fn examine_through(path: &Path, thorough: bool, alone: bool) -> Result<Found, CatalogError> {
     let size_bytes = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(source) => {
@@ -95,6 +105,7 @@ pub(super) async fn examine(path: &Path, thorough: bool) -> Result<Found, Catalo
     let read_only = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
+        .immutable(alone)
         .busy_timeout(BUSY_TIMEOUT);
     let quick_check = thorough && size_bytes < CHECKED_WHOLE_BYTES;
     match examine_with(&read_only, path, quick_check).await {
@@ -201,6 +212,11 @@ async fn inspect(connection: &mut SqliteConnection, quick_check: bool) -> Result
 /// Whether it is something that SQLite never makes: no regular file, or one with a second name elsewhere.
 fn is_planted(file: &fs::Metadata) -> bool {
     !file.is_file() || file.nlink() > 1
+}
+
+/// The size of the file; 0 where there is none.
+pub(super) fn size_bytes(path: &Path) -> u64 {
+    fs::symlink_metadata(path).map_or(0, |file| file.len())
 }
 
 /// Whether a write-ahead log with content lies beside the catalog.

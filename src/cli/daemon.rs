@@ -29,7 +29,7 @@ pub(super) async fn run(
     let life = Lifecycle::install(config.shutdown.grace)?;
     let asked = Hangups::install()?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
     let observer = Observer::new(Arc::clone(&clock));
     let app = App::open(config, clock, &observer).await?;

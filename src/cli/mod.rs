@@ -79,15 +79,16 @@ struct Global {
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 
-    /// How log lines look
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
+    /// How log lines look [default: journald where systemd connects stderr to its journal, else text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Try everything a pass needs: configuration, key and rights, clock, directory, space, one media byte
-    Check,
+    /// Try everything a pass needs, and say how to mend what is wrong: configuration, keys and rights, clock, directory,
+    /// file system, space, catalog, one media byte
+    Check(check::CheckArgs),
     /// Copy the catalog beside a running daemon, consistent and tested, to a new file or into a directory
     Backup(backup::BackupArgs),
     /// Ask the running daemon whether it lives: exit 0 if it does; for container probes
@@ -240,7 +241,7 @@ enum KeyFiles {
 /// work for people who cannot read the keys.
 fn load(sources: &Sources, command: Option<&Command>) -> Result<(Loaded, KeyFiles), ConfigFaults> {
     let (wanted, needed) = match command {
-        None | Some(Command::Check) => (true, true),
+        None | Some(Command::Check(_)) => (true, true),
         Some(Command::Report(args)) => (args.wants_witness(), false),
         Some(_) => (false, false),
     };
@@ -273,7 +274,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources, keys: Key
         None if line.dry_run => once::dry_run(config, clock).await,
         None if line.once => once::once(&loaded, clock).await,
         None => daemon::run(&loaded, sources, selected, clock).await,
-        Some(Command::Check) => check::run(&loaded, clock).await,
+        Some(Command::Check(args)) => check::run(&loaded, clock, &args).await,
         Some(Command::Health(args)) => health::run(config, args).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,

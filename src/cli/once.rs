@@ -25,7 +25,7 @@ pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome>
     let config = &loaded.config;
     let life = Lifecycle::install(config.shutdown.grace)?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
     let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
     let over = CancellationToken::new();

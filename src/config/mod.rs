@@ -47,8 +47,10 @@ pub struct Loaded {
     pub config: Config,
     /// The file it came from, absolute; absent when the environment alone made it.
     pub file: Option<PathBuf>,
-    /// What is allowed and unwise, each in one line.
+    /// What is allowed and unwise, each in one line: what it is, a semicolon, and what to do.
     pub warnings: Vec<String>,
+    /// The keys that were set, in order, and by whom.
+    pub origins: Vec<(String, Origin)>,
 }
 
 /// Everything an operator can set.
@@ -307,9 +309,10 @@ impl Config {
         if download.expiry_margin >= LINK_LIFE {
             let margin = values::brief(download.expiry_margin);
             warnings.push(format!(
-                "download.expiry_margin is {margin}: Bird's links live 10 minutes, none would be used"
+                "download.expiry_margin is {margin}, and Bird's links live 10 minutes: none would be used; set it to less"
             ));
         }
+        let origins = reader.origins();
         match (api, reader.into_faults()) {
             (Some(api), faults) if faults.is_empty() => {
                 let workspaces = workspaces.list;
@@ -330,6 +333,7 @@ impl Config {
                     config,
                     file: path,
                     warnings,
+                    origins,
                 })
             }
             (_, faults) => Err(ConfigFaults::new(faults)),

@@ -88,6 +88,20 @@ impl Reader {
         self.asked.get(key).cloned().unwrap_or(Origin::NotSet)
     }
 
+    /// The keys that somebody set, in order, without the sections they stand in.
+    pub(super) fn origins(&self) -> Vec<(String, Origin)> {
+        let is_section = |key: &str| {
+            let inside = format!("{key}.");
+            self.asked.keys().any(|other| other.starts_with(&inside))
+        };
+        let set = |origin: &Origin| matches!(origin, Origin::File(_) | Origin::Variable(_) | Origin::Option(_));
+        let keys = self
+            .asked
+            .iter()
+            .filter(|(key, origin)| set(origin) && !is_section(key));
+        keys.map(|(key, origin)| (key.clone(), origin.clone())).collect()
+    }
+
     /// Whether nothing is wrong with any of these keys so far.
     pub(super) fn is_sound(&self, keys: &[&str]) -> bool {
         !self.faults.iter().any(|fault| keys.contains(&fault.key.as_str()))

@@ -4,6 +4,7 @@
 //! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
 
 mod backlog;
+mod outage;
 mod run;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::outage::FirstFailure;
+use self::outage::News;
 use self::run::Run;
 use crate::catalog::Catalog;
 use crate::catalog::CatalogError;
@@ -190,8 +193,8 @@ impl Queue {
                 workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason,
                 "given up for now; tried again once a day while upstream lists it"
             ),
-            ClaimEnd::Failed { reason, attempts, .. } => tracing::warn!(
-                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason, "not archived yet"
+            ClaimEnd::Failed { reason, attempts, .. } => tracing::debug!(
+                workspace.name = %workspace, recording.id = %id, attempt = attempts, error = %reason, "a fetch failed"
             ),
             ClaimEnd::Gone { reason, .. } => tracing::warn!(
                 workspace.name = %workspace, recording.id = %id, error = %reason, "upstream has no media"
@@ -209,5 +212,28 @@ impl Queue {
             ClaimEnd::Gone { .. } => report.gone += 1,
             ClaimEnd::Released { .. } => report.released += 1,
         });
+    }
+}
+
+/// Logs what changed in how fetches go.
+fn tell_news(news: News) {
+    match news {
+        News::Failed(FirstFailure { recording, reason }) => tracing::warn!(
+            workspace.name = %recording.workspace, recording.id = %recording.id, error = %reason,
+            "not archived yet; tried again"
+        ),
+        News::Begun(workspace, reason) => tracing::warn!(
+            workspace.name = %workspace, error = %reason, "bodies cannot be fetched; tried again until they can"
+        ),
+        News::Ended(workspace, recordings, lasted) => tracing::info!(
+            workspace.name = %workspace, recordings, elapsed_seconds = lasted.as_secs(), "bodies are fetched again"
+        ),
+        News::Denied(workspace, reason) => tracing::warn!(
+            workspace.name = %workspace, error = %reason,
+            "the credential may not view single recordings; tried again each minute"
+        ),
+        News::Allowed(workspace) => tracing::info!(
+            workspace.name = %workspace, "the credential is no longer refused for single recordings"
+        ),
     }
 }

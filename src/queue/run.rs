@@ -17,6 +17,8 @@ use super::QueueError;
 use super::Stop;
 use super::Until;
 use super::backlog;
+use super::outage::Outages;
+use super::tell_news;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
@@ -76,6 +78,7 @@ pub(super) struct Run<'a> {
     look_again: Instant,
     last_claim: Option<Instant>,
     resting: HashMap<WorkspaceName, Instant>,
+    outages: Outages,
     local_fault: Option<LocalFault>,
     unwritten_since: Option<Instant>,
     last_look: bool,
@@ -97,6 +100,7 @@ impl<'a> Run<'a> {
             look_again: Instant::now(),
             last_claim: None,
             resting: HashMap::new(),
+            outages: Outages::default(),
             local_fault: None,
             unwritten_since: None,
             last_look: false,
@@ -107,8 +111,20 @@ impl<'a> Run<'a> {
 
     /// Runs to its end: nothing in flight, nothing unwritten.
     pub async fn drive(&mut self) -> Result<(), QueueError> {
+        let ended = self.go_on().await;
+        self.tell_overdue(true);
+        ended
+    }
+
+    fn tell_overdue(&mut self, at_end: bool) {
+        let news = self.outages.overdue(Instant::now(), at_end);
+        news.into_iter().for_each(tell_news);
+    }
+
+    async fn go_on(&mut self) -> Result<(), QueueError> {
         loop {
             self.write_endings().await?;
+            self.tell_overdue(false);
             self.look_at_fault().await;
             self.take_last_look();
             self.claim().await?;
@@ -352,13 +368,12 @@ impl<'a> Run<'a> {
             FailureKind::WorkspaceDenied => {
                 let tally = self.queue.shared.tallies.workspace(&claim.recording.workspace);
                 tally.view_denied.met(&reason);
-                let rested = self
-                    .resting
-                    .insert(claim.recording.workspace.clone(), Instant::now() + DENIED_REST);
-                if rested.is_none() {
-                    tracing::warn!(workspace.name = %claim.recording.workspace, error = %reason,
-                        "the credential may not view recordings; nothing is fetched there for a minute");
-                }
+                let (workspace, now) = (&claim.recording.workspace, Instant::now());
+                self.resting.insert(workspace.clone(), now + DENIED_REST);
+                self.outages
+                    .denied(workspace, &reason, now)
+                    .into_iter()
+                    .for_each(tell_news);
                 ClaimEnd::Released {
                     reason: Some(reason),
                     not_before: None,
@@ -391,6 +406,7 @@ impl<'a> Run<'a> {
                 self.endings_due = None;
                 for ((claim, end), cause) in self.endings.drain(..).zip(self.causes.drain(..)) {
                     self.queue.tell(&claim, &end, cause);
+                    self.outages.note(&claim, &end, now).into_iter().for_each(tell_news);
                 }
                 Ok(())
             }

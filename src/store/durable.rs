@@ -266,7 +266,8 @@ pub(super) fn in_words(kind: FileType) -> &'static str {
     }
 }
 
-/// Makes, writes, syncs, renames and removes a file, and syncs the folder.
+/// Makes, writes, syncs, renames, links and removes a file, and syncs the folder. That a file system knows no links is no
+/// fault, where it can rename without replacing.
 pub(super) fn try_folder(folder: &File) -> io::Result<()> {
     let mut random = [0_u8; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
@@ -276,8 +277,23 @@ pub(super) fn try_folder(folder: &File) -> io::Result<()> {
     let tried = io::Write::write_all(&mut file, b"birdkeep")
         .and_then(|()| file.sync_all())
         .and_then(|()| replace(folder, &name, folder, &renamed))
+        .and_then(|()| try_names(folder, &renamed, &name))
         .and_then(|()| folder.sync_all());
-    // One of the two names is taken, whatever failed.
-    let removed = remove(folder, &renamed).or_else(|_| remove(folder, &name));
-    tried.and(removed)
+    // One of the two names is taken, or both, whatever failed.
+    let removed = remove(folder, &renamed);
+    let also = remove(folder, &name);
+    tried.and(removed.or(also))
+}
+
+/// Whether a file can be given a name that is free, and no name that is taken.
+fn try_names(folder: &File, name: &str, free: &str) -> io::Result<()> {
+    publish_no_replace(folder, name, folder, free)?;
+    drop(create_file(folder, name, Mode::from_raw_mode(0o600))?);
+    match publish_no_replace(folder, name, folder, free) {
+        Err(refused) if refused.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(refused) => Err(refused),
+        Ok(()) => Err(io::Error::other(
+            "a rename that may not replace anything replaced a file",
+        )),
+    }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::Stat;
 use serde::Deserialize;
@@ -22,6 +23,10 @@ use crate::domain::clock::Timestamp;
 use crate::domain::redact;
 
 const LONGEST_TEXT_BYTES: u64 = 4096;
+
+/// How often a held lock is tried again, and after how long: one who only looks at it holds it for a moment.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Serialize, Deserialize)]
 struct Holder {
@@ -41,7 +46,7 @@ impl Drop for Lock {
     }
 }
 
-/// Takes the lock without waiting, or says who has it. Writes nothing into the file.
+/// Takes the lock, waiting only for those who look at it, or says who has it. Writes nothing into the file.
 pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, OpenError> {
     let path = dir.join(LOCK);
     let io = |op| {
@@ -74,7 +79,15 @@ pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, Open
     })?;
     let opened = rustix::fs::fstat(&file).map_err(|refused| io("look at")(refused.into()))?;
     refuse_planted(&opened)?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    for _ in 0..LOOKS {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOOK);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
             holder: read_holder(&file),
@@ -105,7 +118,7 @@ fn host() -> String {
     }
 }
 
-fn read_holder(file: &File) -> String {
+pub(super) fn read_holder(file: &File) -> String {
     let mut text = Vec::new();
     let read = file.take(LONGEST_TEXT_BYTES).read_to_end(&mut text);
     match read.map(|_| serde_json::from_slice::<Holder>(&text)) {

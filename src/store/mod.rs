@@ -5,6 +5,7 @@
 
 mod durable;
 mod error;
+mod facts;
 mod kept;
 mod local;
 mod lock;
@@ -26,6 +27,10 @@ pub use error::Conflict;
 pub use error::OpenError;
 pub use error::StoreError;
 pub use error::StoreErrorKind;
+pub use facts::FileSystem;
+pub use facts::FileSystemKind;
+pub use facts::Holder;
+pub use facts::PlaceFacts;
 pub use kept::Kept;
 pub use reader::Expected;
 pub use reader::Listing;
@@ -104,7 +109,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the archive, or makes it in a missing or empty place where no id is expected. Removes what an earlier
-    /// process left in `staging/`. Blocks, but waits for nobody.
+    /// process left in `staging/`. Blocks, but waits for no other writer.
     ///
     /// # Errors
     /// When it is locked, not the right one, or not safe to write to. Until the lock is held nothing is changed, save
@@ -146,8 +151,23 @@ impl Store {
         root::open(&resolved).map(drop)
     }
 
-    /// Tries in a directory what an archive needs: make, write, sync, rename and remove a file. Takes no lock, and leaves
-    /// the place as it was. Blocks.
+    /// What can be seen of a place, of its file system, and of who writes the archive in it. Changes nothing. The lock is
+    /// held for a moment to see whether it is held; whoever opens the archive then tries again. Blocks.
+    ///
+    /// # Errors
+    /// The place cannot be opened or looked at.
+    pub fn facts(dir: &Path) -> Result<PlaceFacts, OpenError> {
+        facts::look(dir)
+    }
+
+    /// Whether this user may read and write a file; true where there is none. Blocks for a moment.
+    #[must_use]
+    pub fn may_write(path: &Path) -> bool {
+        facts::may_write(path)
+    }
+
+    /// Tries in a directory what an archive needs: make, write, sync, rename, link and remove a file. Takes no lock, and
+    /// leaves the place as it was. Blocks.
     ///
     /// Returns what is allowed there and should be known, in one line.
     ///
@@ -165,6 +185,21 @@ impl Store {
         marker::examine(&folder, &resolved, None)?;
         durable::try_folder(&folder).map_err(io)?;
         place::remark(&folder, &resolved).map_err(io)
+    }
+
+    /// As [`Store::try_place`], in a folder that holds a part of an archive and no marker: that of a catalog that lies
+    /// elsewhere. Blocks.
+    ///
+    /// # Errors
+    /// Says what the folder refuses, or that others could change what lies there.
+    pub fn try_folder(dir: &Path) -> Result<(), OpenError> {
+        let io = |source| OpenError::Io {
+            op: "write to",
+            path: dir.to_owned(),
+            source,
+        };
+        let folder = root::open(&dir.canonicalize().map_err(io)?)?;
+        durable::try_folder(&folder).map_err(io)
     }
 
     /// The read side.

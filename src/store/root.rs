@@ -275,7 +275,7 @@ fn part(folder: &File, dir: &Path, name: &str, modes: Modes) -> Result<File, Ope
 }
 
 /// What two folders must share for a rename between them: the device, and the mount where the kernel tells.
-fn mount(folder: &File) -> io::Result<(u64, Option<u64>)> {
+pub(super) fn mount(folder: &File) -> io::Result<(u64, Option<u64>)> {
     let device = rustix::fs::fstat(folder)?.st_dev;
     let mount = rustix::fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
         .ok()

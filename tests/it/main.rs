@@ -31,4 +31,5 @@ mod stopping;
 mod store;
 mod support;
 mod surviving;
+mod telling;
 mod verifying;

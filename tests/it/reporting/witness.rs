@@ -100,7 +100,7 @@ async fn whatever_is_wrong_with_it_is_a_line_and_no_gap() {
             "not as documented",
         ),
     ] {
-        let fault = bird.fault(FaultRule::metrics(action));
+        let fault = bird.fault(FaultRule::other_api(action));
         let said = witness(&archive, 0).await;
         assert!(said["counter"].is_null() && said["difference"].is_null(), "{said}");
         assert!(said["note"].as_str().unwrap().contains(word), "{word} in {said}");
@@ -122,7 +122,7 @@ async fn a_reply_without_end_is_not_read_to_its_end() {
         "{{\"counter\":3,\"dailyStorageUsage\":{{\"a\":\"{}\"}}}}",
         "x".repeat(100_000)
     );
-    bird.fault(FaultRule::metrics(ApiAction::json(long)));
+    bird.fault(FaultRule::other_api(ApiAction::json(long)));
     let said = witness(&archive, 0).await;
     assert!(said["note"].as_str().unwrap().contains("api.max_page_bytes"), "{said}");
 }

@@ -20,6 +20,7 @@ use crate::support::bird::PageOrder;
 use crate::support::bird::Paging;
 use crate::support::bird::RecordingSpec;
 use crate::support::bird::RequestKind;
+use crate::support::bird::Rights;
 
 #[tokio::test]
 async fn paging_covers_everything_once_in_any_order() {
@@ -195,13 +196,40 @@ async fn keys_open_their_own_workspace_only() {
     }
     workspace.set_key("a new key");
     assert_eq!(get(&bird, "recordings").await.status(), 401);
-    let response = client().delete(format!("{}/workspaces/{WORKSPACE}/recordings/{id}", bird.base_url()));
-    let response = response
-        .header("Authorization", "AccessKey a new key")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 405);
+    let post = client().post(format!("{}/workspaces/{WORKSPACE}/recordings/{id}", bird.base_url()));
+    let response = post.header("Authorization", "AccessKey a new key").send().await;
+    assert_eq!(response.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn rights_are_a_keys_own_and_deleting_takes_one() {
+    let (bird, workspace) = bird().await;
+    let id = workspace.add(RecordingSpec::new());
+    let delete = |key: &'static str, id: String| {
+        let request = client().delete(format!("{}/workspaces/{WORKSPACE}/recordings/{id}", bird.base_url()));
+        async move {
+            let request = request.header("Authorization", format!("AccessKey {key}"));
+            request.send().await.unwrap().status()
+        }
+    };
+    assert_eq!(delete("nobody's", id.to_string()).await, 401);
+    assert_eq!(delete(KEY, id.to_string()).await, 403);
+    assert_eq!(workspace.available(), [id]);
+    let rights = Rights {
+        delete: true,
+        metrics: false,
+        ..Rights::default()
+    };
+    workspace.set_rights(rights);
+    assert_eq!(get(&bird, "recording-metrics").await.status(), 403);
+    assert_eq!(
+        delete(KEY, "00000000-0000-0000-0000-000000000000".to_owned()).await,
+        404
+    );
+    assert_eq!(workspace.available(), [id]);
+    assert_eq!(delete(KEY, id.to_string()).await, 204);
+    let item = get_json(&bird, &format!("recordings/{id}")).await;
+    assert_eq!((item["status"].as_str(), item.get("url")), (Some("absent"), None));
 }
 
 #[tokio::test]

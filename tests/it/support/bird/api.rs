@@ -1,4 +1,4 @@
-//! The API's host: lists, items, redirects to media, metrics; strict about keys, paths and queries.
+//! The API's host: lists, items, redirects to media, metrics, deletion; strict about keys, paths and queries.
 //!
 //! Must not know: the bucket, or how bytes are sent.
 
@@ -25,6 +25,7 @@ use super::world::Access;
 enum Route {
     List,
     Item(RecordingId),
+    Delete(RecordingId),
     MediaLink(RecordingId),
     Metrics,
     Nowhere,
@@ -32,7 +33,7 @@ enum Route {
 
 /// Answers one request to the API's host.
 pub fn answer(shared: &Shared, request: &Request) -> Answer {
-    let (workspace, route) = route(request.path());
+    let (workspace, route) = route(&request.method, request.path());
     let query = matches!(route, Route::List).then(|| Query::read(request, shared));
     let page = query
         .as_ref()
@@ -63,7 +64,7 @@ fn good_reply(
     query: Option<Result<Query, String>>,
     fault: Option<&ApiAction>,
 ) -> Reply {
-    if let Some(refused) = refusal(shared, request, workspace) {
+    if let Some(refused) = refusal(shared, request, workspace, route) {
         return refused;
     }
     match (route, query) {
@@ -76,13 +77,14 @@ fn good_reply(
         }
         (Route::List, Some(Err(why))) => error(422, "InvalidParameter", &why),
         (Route::Item(id), _) => item(shared, workspace, *id),
+        (Route::Delete(id), _) => delete(shared, workspace, *id),
         (Route::MediaLink(id), _) => media_link(shared, workspace, *id),
         (Route::Metrics, _) => metrics(shared, request, workspace),
         (Route::List | Route::Nowhere, _) => error(404, "NotFound", "no such path"),
     }
 }
 
-fn route(path: &str) -> (String, Route) {
+fn route(method: &str, path: &str) -> (String, Route) {
     let parts: Vec<String> = path
         .split('/')
         .skip(1)
@@ -94,6 +96,7 @@ fn route(path: &str) -> (String, Route) {
         ["workspaces", _, "recording-metrics"] => Route::Metrics,
         ["workspaces", _, "recordings", name] => match name.strip_suffix(".mp3") {
             Some(id) => id.parse().map_or(Route::Nowhere, Route::MediaLink),
+            None if method == "DELETE" => name.parse().map_or(Route::Nowhere, Route::Delete),
             None => name.parse().map_or(Route::Nowhere, Route::Item),
         },
         _ => Route::Nowhere,
@@ -110,6 +113,7 @@ fn occasion<'a>(workspace: &'a str, route: &Route, page: Option<u32>) -> Occasio
         Route::List => (Scene::List, None),
         Route::Item(id) => (Scene::Item, Some(*id)),
         Route::MediaLink(id) => (Scene::MediaLink, Some(*id)),
+        Route::Delete(id) => (Scene::OtherApi, Some(*id)),
         Route::Metrics | Route::Nowhere => (Scene::OtherApi, None),
     };
     Occasion {
@@ -140,6 +144,7 @@ fn kind(request: &Request, workspace: String, route: &Route, page: u32) -> Reque
             status: member("status"),
         },
         Route::Item(id) => RequestKind::Item { workspace, id: *id },
+        Route::Delete(id) => RequestKind::Delete { workspace, id: *id },
         Route::MediaLink(id) => RequestKind::MediaLink { workspace, id: *id },
         Route::Metrics => RequestKind::Metrics { workspace },
         Route::Nowhere => RequestKind::Other {
@@ -149,19 +154,27 @@ fn kind(request: &Request, workspace: String, route: &Route, page: u32) -> Reque
 }
 
 /// Why a request is not answered at all, if so.
-fn refusal(shared: &Shared, request: &Request, workspace: &str) -> Option<Reply> {
-    let access = shared
-        .world
-        .lock()
-        .unwrap()
-        .access(workspace, request.header("authorization"));
+fn refusal(shared: &Shared, request: &Request, workspace: &str, route: &Route) -> Option<Reply> {
+    let (access, allowed) = {
+        let world = shared.world.lock().unwrap();
+        let rights = world.workspaces.get(workspace).map(|workspace| workspace.rights);
+        let allowed = rights.is_none_or(|rights| match route {
+            Route::List => rights.list,
+            Route::Item(_) | Route::MediaLink(_) => rights.item,
+            Route::Metrics => rights.metrics,
+            Route::Delete(_) => rights.delete,
+            Route::Nowhere => true,
+        });
+        (world.access(workspace, request.header("authorization")), allowed)
+    };
     match access {
         Access::Unknown => Some(error(401, "Unauthorized", "the access key is missing or not known")),
         Access::Forbidden => Some(error(403, "Forbidden", "the access key does not allow this")),
         Access::NoSuchWorkspace => Some(error(404, "NotFound", "no such workspace")),
-        Access::Granted if request.method != "GET" => {
+        Access::Granted if request.method != "GET" && !matches!(route, Route::Delete(_)) => {
             Some(error(405, "MethodNotAllowed", "only GET is known here").header("Allow", "GET"))
         }
+        Access::Granted if !allowed => Some(error(403, "Forbidden", "the access key does not allow this")),
         Access::Granted if !shared.admit(workspace) => {
             Some(error(429, "TooManyRequests", "slow down").header("Retry-After", "1"))
         }
@@ -177,6 +190,24 @@ fn item(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {
     let mut json = Vec::with_capacity(4096);
     recording.write_json(shared.link(workspace, &recording).as_ref(), &mut json);
     Reply::new(200, Body::Bytes(json.into())).header("Content-Type", "application/json")
+}
+
+/// Deletes the media: what becomes of the metadata is not documented, and `absent` is the only status that fits.
+fn delete(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {
+    let now = iso_milliseconds(shared.clock.now());
+    let mut world = shared.world.lock().unwrap();
+    let found = world.workspaces.get_mut(workspace).is_some_and(|workspace| {
+        workspace.change(id, |recording| {
+            recording.object = None;
+            recording.members.insert("status".to_owned(), "absent".into());
+            recording.members.insert("updatedAt".to_owned(), now.into());
+        })
+    });
+    if found {
+        Reply::new(204, Body::empty())
+    } else {
+        error(404, "NotFound", "no such recording")
+    }
 }
 
 fn media_link(shared: &Shared, workspace: &str, id: RecordingId) -> Reply {

@@ -91,8 +91,8 @@ impl FaultRule {
         Self::new(&[Scene::MediaLink], Action::Api(action))
     }
 
-    /// Strikes metrics, and paths that lead nowhere.
-    pub const fn metrics(action: ApiAction) -> Self {
+    /// Strikes what is neither a list nor one recording's metadata nor media: metrics and deletions.
+    pub const fn other_api(action: ApiAction) -> Self {
         Self::new(&[Scene::OtherApi], Action::Api(action))
     }
 

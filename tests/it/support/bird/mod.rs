@@ -51,6 +51,7 @@ pub use seen::SeenRequest;
 pub use workspace::WorkspaceHandle;
 pub use world::PageOrder;
 pub use world::Paging;
+pub use world::Rights;
 
 use fault::Faults;
 use http::ConnectionRules;

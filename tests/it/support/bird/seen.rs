@@ -31,6 +31,8 @@ pub enum RequestKind {
     },
     /// One recording's metadata.
     Item { workspace: String, id: RecordingId },
+    /// The wish to delete one recording.
+    Delete { workspace: String, id: RecordingId },
     /// The redirect to one recording's media.
     MediaLink { workspace: String, id: RecordingId },
     /// A workspace's storage metrics.
@@ -106,7 +108,10 @@ impl Observer {
         let counters: &[&AtomicU64] = match &kind {
             RequestKind::List { .. } => &[&self.api, &self.list],
             RequestKind::Item { .. } => &[&self.api, &self.item],
-            RequestKind::MediaLink { .. } | RequestKind::Metrics { .. } | RequestKind::Other { .. } => &[&self.api],
+            RequestKind::MediaLink { .. }
+            | RequestKind::Metrics { .. }
+            | RequestKind::Delete { .. }
+            | RequestKind::Other { .. } => &[&self.api],
             RequestKind::Media { expired: true, .. } => &[&self.media, &self.expired_media],
             RequestKind::Media { .. } => &[&self.media],
             RequestKind::Foreign { .. } => &[&self.foreign],

@@ -17,6 +17,7 @@ use super::body::Source;
 use super::record::Recording;
 use super::record::RecordingSpec;
 use super::time::iso_milliseconds;
+use super::world::Rights;
 use super::world::Workspace;
 
 /// One workspace of a running server. Clones are the same workspace.
@@ -51,6 +52,11 @@ impl WorkspaceHandle {
             .unwrap()
             .push(("bearer token", token.to_owned()));
         self.with(|workspace| workspace.bearer_token = Some(token.to_owned()));
+    }
+
+    /// What its key may do from now on.
+    pub fn set_rights(&self, rights: Rights) {
+        self.with(|workspace| workspace.rights = rights);
     }
 
     /// Adds a recording, or puts another in place of one of the same id.

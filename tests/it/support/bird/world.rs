@@ -107,9 +107,36 @@ pub struct Page {
     pub more: bool,
 }
 
+/// What the role of a workspace's key allows in its own workspace; what is not allowed is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each right stands for itself")]
+pub struct Rights {
+    /// View on `recordings`.
+    pub list: bool,
+    /// View on `recordings/*`.
+    pub item: bool,
+    /// View on `recording-metrics`.
+    pub metrics: bool,
+    /// Delete on `recordings/*`.
+    pub delete: bool,
+}
+
+impl Default for Rights {
+    /// What an archiver needs, and the metrics.
+    fn default() -> Self {
+        Self {
+            list: true,
+            item: true,
+            metrics: true,
+            delete: false,
+        }
+    }
+}
+
 /// One workspace.
 #[derive(Debug)]
 pub struct Workspace {
+    pub rights: Rights,
     pub key: String,
     pub bearer_token: Option<String>,
     seed: u64,
@@ -125,6 +152,7 @@ impl Workspace {
     pub fn new(id: &str, key: &str, seed: u64, order: PageOrder) -> Self {
         let seed = seed ^ hash(id.as_bytes());
         Self {
+            rights: Rights::default(),
             key: key.to_owned(),
             bearer_token: None,
             seed,

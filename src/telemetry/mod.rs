@@ -3,6 +3,8 @@
 //! Every line passes one writer that blanks signed links and the secrets it was told of, keeps a line one line, and
 //! lets nothing out that a terminal would obey. Must not know: what is logged.
 
+mod journal;
+
 use std::backtrace::Backtrace;
 use std::backtrace::BacktraceStatus;
 use std::io;
@@ -18,7 +20,10 @@ use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::journal::Journal;
 use crate::domain::redact::BLANK;
 use crate::domain::redact::blank_signed_links;
 use crate::domain::redact::escape_in_json;
@@ -32,6 +37,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// Entries with fields for systemd's journal.
+    Journald,
 }
 
 /// A log level or filter that cannot be understood.
@@ -48,11 +55,12 @@ const SHORTEST_SECRET: usize = 6;
 /// How much of a panic's text is told, in characters.
 const LONGEST_PANIC: usize = 2000;
 
-/// Sends logs to stderr from now on. A level alone means ours, with the warnings of libraries.
+/// Sends logs to stderr, or to the journal, from now on. A level alone means ours, with the warnings of libraries. Without a
+/// format it is the journal's where systemd connected stderr to its journal, else text.
 ///
 /// # Errors
 /// The level cannot be understood.
-pub fn init(level: &str, format: LogFormat) -> Result<(), InvalidLevel> {
+pub fn init(level: &str, format: Option<LogFormat>) -> Result<(), InvalidLevel> {
     let one_level = ["error", "warn", "info", "debug", "trace"].contains(&level);
     let directives = if one_level {
         format!("warn,birdkeep={level}")
@@ -60,12 +68,26 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), InvalidLevel> {
         level.to_owned()
     };
     let filter = EnvFilter::try_new(directives).map_err(|_| InvalidLevel(level.to_owned()))?;
+    let format = format.unwrap_or_else(|| {
+        if journal::is_connected() {
+            LogFormat::Journald
+        } else {
+            LogFormat::Text
+        }
+    });
+    if format == LogFormat::Journald {
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(Journal::at(journal::SOCKET))
+            .init();
+        return Ok(());
+    }
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Edge(format))
         .with_ansi(false);
     match format {
-        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Text | LogFormat::Journald => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).init(),
     }
     Ok(())
@@ -159,7 +181,7 @@ fn last_look(format: LogFormat, line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = clean(text.trim_end_matches('\n'));
     match format {
-        LogFormat::Text => one_line(&text, usize::MAX),
+        LogFormat::Text | LogFormat::Journald => one_line(&text, usize::MAX),
         LogFormat::Json => escape_in_json(&text).into_owned(),
     }
 }
@@ -206,6 +228,6 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused() {
-        assert!(init("birdkeep=loud,,=", LogFormat::Text).is_err());
+        assert!(init("birdkeep=loud,,=", Some(LogFormat::Text)).is_err());
     }
 }
