@@ -29,7 +29,8 @@ use crate::domain::state::after;
 pub struct PollPlan {
     /// List what was created from here on; everything where nothing was ever listed.
     pub start_at: Option<Timestamp>,
-    /// Unsettled recordings from before, to be read one by one, the least recently seen first.
+    /// Unsettled recordings from before, and such as the last whole walk did not list, to be read one by one, the least
+    /// recently seen first.
     pub recheck: Vec<RecordingId>,
 }
 
@@ -222,6 +223,8 @@ async fn bounds(
     .map_err(CatalogError::sql(PLAN))
 }
 
+/// Unsettled recordings that a poll from `start_at` on will not list: those from before, and those that the last whole
+/// walk did not list, which may have been deleted.
 async fn unsettled_before(
     connection: &mut SqliteConnection,
     workspace: i64,
@@ -232,7 +235,9 @@ async fn unsettled_before(
         r#"-- catalog.unsettled_before
         SELECT seq AS "seq!: i64", id AS "id!: Vec<u8>"
         FROM recordings INDEXED BY recordings_waiting_unseen
-        WHERE workspace = ?1 AND state = 'waiting' AND created_at < ?2
+        WHERE workspace = ?1 AND state = 'waiting'
+            AND (created_at < ?2 OR last_seen_at <
+                (SELECT last_full_walk_started_at FROM workspaces WHERE workspace = ?1))
         ORDER BY last_seen_at LIMIT ?3"#,
         workspace,
         start_at,

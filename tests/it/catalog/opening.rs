@@ -10,6 +10,7 @@ use birdkeep::catalog::CatalogError;
 use birdkeep::catalog::CatalogOptions;
 use birdkeep::catalog::CatalogReader;
 use birdkeep::catalog::Refusal;
+use birdkeep::domain::completeness::Period;
 use birdkeep::domain::state::State;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -268,4 +269,53 @@ async fn a_catalog_of_the_first_schema_is_brought_up_to_date() {
     assert_eq!(reader.stale_sidecars(stale.last(), 9).await.unwrap(), []);
     catalog.note_sidecars(&stale).await.unwrap();
     assert_eq!(reader.stale_sidecars(None, 9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_catalog_of_the_second_schema_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let migrations = tempfile::tempdir().unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    for known in ["0001_catalog.sql", "0002_integrity.sql"] {
+        fs::copy(sources.join(known), migrations.path().join(known)).unwrap();
+    }
+    let path = dir.path().join("catalog.sqlite");
+    let file = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&file).await.unwrap();
+    let migrator = sqlx::migrate::Migrator::new(migrations.path()).await.unwrap();
+    migrator.run(&mut old).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO archive (one, archive_id, created_at) VALUES (1, 'archive-1', 0);
+         INSERT INTO workspaces (workspace, name, id, registered_at, last_complete_walk_at, last_full_walk_started_at)
+         VALUES (1, 'support', 'support-id', 0, 8, 7);
+         INSERT INTO recordings (workspace, id, status, created_at, format, metadata, first_seen_at, last_seen_at, state,
+             path, size_bytes, sha256, archived_at, verified_at)
+         VALUES (1, x'01010101010101010101010101010101', 'available', 0, 'mp3', '{}', 7, 7, 'archived',
+             'recordings/support/1970/01/01/19700101T000000Z_01010101-0101-0101-0101-010101010101.mp3', 5, zeroblob(32), 9,
+             10);",
+    )
+    .execute(&mut old)
+    .await
+    .unwrap();
+    old.close().await.unwrap();
+
+    // Who only reads does not change it, and says so.
+    assert!(CatalogReader::open(&path).await.is_err());
+    let options = CatalogOptions {
+        recordings_exist: true,
+        ..options(&dir, &clock_at_noon(), 1)
+    };
+    let catalog = Catalog::open(options).await.unwrap();
+    assert_eq!(catalog.reader().integrity().await.unwrap(), Vec::<String>::new());
+    let book = catalog.reader().books(noon()).await.unwrap().workspaces.remove(0);
+    assert_eq!(book.open_sums(), Vec::<String>::new());
+    let total = book.total(Period::default());
+    assert_eq!((total.listed, total.archived, total.re_read, total.bytes), (1, 1, 1, 5));
+    // What was not noted then is not known now.
+    let walks = book.walks;
+    assert_eq!(
+        walks.last_full_started_at,
+        Some("1970-01-01T00:00:00.000007Z".parse().unwrap())
+    );
+    assert_eq!((walks.last_full_finished_at, walks.last_full_listed), (None, None));
 }

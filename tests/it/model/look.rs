@@ -12,6 +12,8 @@ use birdkeep::catalog::ListFilter;
 use birdkeep::catalog::RecordingDetail;
 use birdkeep::catalog::RecordingRow;
 use birdkeep::catalog::WorkspaceSummary;
+use birdkeep::domain::completeness::WorkspaceBook;
+use birdkeep::domain::day::Day;
 use birdkeep::domain::state::STATES;
 use birdkeep::domain::state::State;
 
@@ -86,6 +88,7 @@ pub(super) async fn shown(catalog: &Catalog, now: i64) -> Result<[Shown; 2]> {
     }
     let faults = reader.integrity().await?;
     ensure!(faults.is_empty(), "{faults:?}");
+    hold_books(&reader.books(time(now)).await?.workspaces, &rows)?;
     let summaries = reader.workspaces().await?;
     ensure!(summaries.iter().map(|of| of.name.as_str()).eq(SPACES), "{summaries:?}");
     let mut shown = Vec::new();
@@ -94,6 +97,26 @@ pub(super) async fn shown(catalog: &Catalog, now: i64) -> Result<[Shown; 2]> {
         shown.push(Shown { rows, aside, summary });
     }
     Ok(shown.try_into().expect("two workspaces"))
+}
+
+/// Holds that the books close, and that each day says of each state what the rows do.
+fn hold_books(books: &[WorkspaceBook], rows: &[BTreeMap<u8, Row>; 2]) -> Result<()> {
+    ensure!(books.iter().map(|of| of.name.as_str()).eq(SPACES), "{books:?}");
+    for (book, rows) in books.iter().zip(rows) {
+        let open = book.open_sums();
+        ensure!(open.is_empty(), "{}", open.join("; "));
+        let mut wanted: BTreeMap<(Day, State), u64> = BTreeMap::new();
+        for row in rows.values() {
+            *wanted.entry((Day::of(time(row.created_at)), row.state)).or_default() += 1;
+        }
+        let counted = book
+            .days
+            .iter()
+            .flat_map(|(day, counts)| STATES.into_iter().map(|state| ((*day, state), counts.in_state(state))));
+        let counted: BTreeMap<(Day, State), u64> = counted.filter(|(_, count)| *count > 0).collect();
+        ensure!(counted == wanted, "the books say {counted:?}, the rows {wanted:?}");
+    }
+    Ok(())
 }
 
 /// The whole list, a few at a time: newest first, none twice.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::kit::gaps;
 use super::kit::numbers;
 use super::kit::quiet;
@@ -10,6 +12,7 @@ use super::kit::report;
 use crate::support::bird::FaultRule;
 use crate::support::bird::MediaAction;
 use crate::support::bird::RecordingSpec;
+use crate::support::harness::Archive;
 use crate::surviving::kit::place;
 use crate::surviving::kit::snapshot;
 use crate::surviving::kit::sql;
@@ -197,22 +200,43 @@ async fn a_walk_vouches_for_what_was_before_it_and_not_for_long() {
     report(&archive, &["--no-witness", "--until", "2026-03-01"], 0).await;
 }
 
+/// Runs passes until one has walked over everything.
+async fn walk_in_whole(archive: &mut Archive) {
+    archive
+        .set_text("sync.interval", "1s")
+        .set_text("sync.full_walk_interval", "1s");
+    let began = |statement: &Value| statement["workspaces"][0]["walks"]["last_full_started_at"].clone();
+    let ask = ["report", "--no-witness", "--format", "json"];
+    let before = began(&archive.run(&ask).await.json());
+    for _ in 0..20 {
+        archive.run(&["--once"]).await.expect_code(0);
+        if began(&archive.run(&ask).await.json()) != before {
+            archive.unset("sync.full_walk_interval");
+            return;
+        }
+    }
+    panic!("twenty passes, and none over everything");
+}
+
 #[tokio::test]
-async fn what_bird_stopped_listing_before_it_was_archived_is_unexplained() {
-    let (_bird, workspace, archive) = place().await;
-    workspace.add(RecordingSpec::at("2026-03-01T08:00:00Z").status("ongoing"));
+async fn what_bird_stopped_listing_before_it_was_archived_is_unexplained_until_it_is_asked_for() {
+    let (_bird, workspace, mut archive) = place().await;
+    let id = workspace.add(RecordingSpec::at("2026-03-01T08:00:00Z").status("ongoing"));
     archive.run(&["--once"]).await.expect_code(0);
     quiet(&archive, 0).await;
-    sql(
-        &archive,
-        "UPDATE recordings SET last_seen_at = last_seen_at - 7200000000",
-    )
-    .await;
+    workspace.remove(id);
+    walk_in_whole(&mut archive).await;
     let statement = quiet(&archive, 3).await;
     assert_eq!(gaps(&statement), ["support: unexplained 1"]);
     assert_eq!(
         numbers(&statement["workspaces"][0]["total"]),
         [("listed", 1), ("waiting", 1), ("vanished", 1)]
+    );
+    // The next poll asks for it by its id.
+    archive.run(&["--once"]).await.expect_code(0);
+    assert_eq!(
+        numbers(&quiet(&archive, 0).await["workspaces"][0]["total"]),
+        [("listed", 1), ("gone_deleted", 1)]
     );
 }
 

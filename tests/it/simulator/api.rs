@@ -14,8 +14,10 @@ use super::client;
 use super::get;
 use super::get_json;
 use super::walk;
+use crate::support::bird::ApiAction;
 use crate::support::bird::Bird;
 use crate::support::bird::BirdOptions;
+use crate::support::bird::FaultRule;
 use crate::support::bird::PageOrder;
 use crate::support::bird::Paging;
 use crate::support::bird::RecordingSpec;
@@ -367,6 +369,41 @@ async fn what_was_asked_is_known_afterwards() {
     assert!(log.iter().all(|seen| seen.had_authorization));
     bird.forget_requests();
     assert_eq!((bird.api_requests(), bird.requests().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn metrics_count_what_is_stored_and_take_what_is_documented() {
+    let (bird, workspace) = bird().await;
+    let ids = workspace.add_many(3, "2026-03-01T08:00:00Z", Duration::from_mins(1));
+    workspace.add(RecordingSpec::new().status("absent"));
+    workspace.delete_media(ids[0]);
+    let metrics = get_json(&bird, "recording-metrics?limit=99").await;
+    assert_eq!(metrics["counter"], 2);
+    assert!(
+        metrics["dailyStorageUsage"].is_object() && metrics["updatedAt"].is_string(),
+        "{metrics}"
+    );
+    let source = workspace.member(ids[1], "sourceId").unwrap();
+    let of_source = format!("recording-metrics?sourceId={}", source.as_str().unwrap());
+    assert_eq!(get_json(&bird, &of_source).await["counter"], 1);
+    for bad in [
+        "limit=0",
+        "limit=100",
+        "limit=x",
+        "pageToken=t",
+        "sourceId=7",
+        "startAt=2026-03-01T08:00:00Z",
+    ] {
+        assert_eq!(
+            get(&bird, &format!("recording-metrics?{bad}")).await.status(),
+            422,
+            "{bad}"
+        );
+    }
+    let fault = bird.fault(FaultRule::metrics(ApiAction::status(403)));
+    assert_eq!(get(&bird, "recording-metrics").await.status(), 403);
+    assert_eq!(get(&bird, "recordings").await.status(), 200);
+    assert_eq!(bird.fault_strikes(fault), 1);
 }
 
 #[tokio::test]
