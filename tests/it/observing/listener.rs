@@ -12,6 +12,8 @@ use super::kit::Daemon;
 use super::kit::raw;
 use super::kit::request;
 use super::kit::start;
+use crate::support::bird::ApiAction;
+use crate::support::bird::FaultRule;
 use crate::support::harness::Archive;
 use crate::surviving::kit::KEY;
 use crate::surviving::kit::LONG;
@@ -40,13 +42,22 @@ async fn only_what_there_is_is_answered_and_nothing_is_cached() {
             assert!(answer.head.contains("x-content-type-options: nosniff"), "{answer:?}");
             assert_eq!(answer.body.is_empty(), method == "HEAD", "{answer:?}");
         }
-        let posted = request(daemon.address, &format!("POST {path}"), &["Host: localhost", "Content-Length: 9"]).await;
+        let posted = request(
+            daemon.address,
+            &format!("POST {path}"),
+            &["Host: localhost", "Content-Length: 9"],
+        )
+        .await;
         assert_eq!(posted.status, 405, "{posted:?}");
         assert!(posted.head.contains("allow: get, head"), "{posted:?}");
     }
     let metrics = daemon.get("/metrics?x=y").await;
     assert_eq!(metrics.status, 200);
-    assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
+    assert!(
+        metrics.head.contains("content-type: text/plain; version=0.0.4"),
+        "{}",
+        metrics.head
+    );
     for path in ["/metric", "/metrics/", "/../etc/passwd", "//metrics", "/%2e"] {
         assert_eq!(daemon.get(path).await.status, 404, "{path}");
     }
@@ -79,7 +90,11 @@ async fn with_a_token_all_but_healthz_needs_it() {
         let first = format!("GET {path}");
         let with = request(daemon.address, &first, &["Host: any.example", &bearer]).await;
         assert!([200, 503].contains(&with.status), "{with:?}");
-        for wrong in ["X: y", "Authorization: Bearer wrong", &format!("Authorization: Basic {TOKEN}")] {
+        for wrong in [
+            "X: y",
+            "Authorization: Bearer wrong",
+            &format!("Authorization: Basic {TOKEN}"),
+        ] {
             let without = request(daemon.address, &first, &["Host: localhost", wrong]).await;
             let wanted = if path == "/healthz" { 200 } else { 401 };
             assert_eq!(without.status, wanted, "{path} {without:?}");
@@ -137,14 +152,13 @@ async fn no_answer_holds_a_secret() {
     let daemon = start(&archive).await;
     // Upstream repeats the key and a signed link in its refusal.
     let link = workspace.link(workspace.available()[0]);
-    bird.fault(
-        crate::support::bird::FaultRule::list(crate::support::bird::ApiAction::error(
-            400,
-            "odd",
-            &format!("your key {KEY} for {link}"),
-        ))
-        .after(2),
-    );
+    let body = serde_json::json!({"code": "odd", "message": format!("your key {KEY} for {link}")});
+    let refusal = ApiAction::Status {
+        status: 400,
+        retry_after: None,
+        body: Some(body.to_string()),
+    };
+    bird.fault(FaultRule::list(refusal).after(2));
     let bearer = format!("Authorization: Bearer {TOKEN}");
     let begun = Instant::now();
     let mut named = false;
@@ -171,7 +185,10 @@ async fn is_well(daemon: &Daemon) {
 async fn garbage_and_large_heads_are_turned_away() {
     let (_bird, _workspace, archive) = place().await;
     let daemon = start(&archive).await;
-    let long = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(60_000));
+    let long = format!(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        "x".repeat(60_000)
+    );
     let many = format!(
         "GET /metrics HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
         "X: y\r\n".repeat(200)
@@ -188,7 +205,11 @@ async fn garbage_and_large_heads_are_turned_away() {
     ] {
         // Closed in the middle is an answer as well.
         let answer = raw(daemon.address, bytes).await.unwrap_or_default();
-        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        assert!(
+            !answer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
         is_well(&daemon).await;
     }
 }
@@ -231,5 +252,8 @@ async fn a_flood_of_questions_costs_the_catalog_nothing() {
     let after = daemon.samples().await;
     let grown = after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"];
     assert!(grown < f64::from(16 << 20), "{grown}");
-    assert!(after["process_open_fds"] < before["process_open_fds"] + 40.0, "{after:#?}");
+    assert!(
+        after["process_open_fds"] < before["process_open_fds"] + 40.0,
+        "{after:#?}"
+    );
 }

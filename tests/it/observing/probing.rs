@@ -13,14 +13,21 @@ async fn health_and_readiness_are_told_in_one_line_and_by_the_exit_code() {
     let (_bird, workspace, mut archive) = place().await;
     archive.set_text("sync.interval", "1s");
     let daemon = start(&archive).await;
-    daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     archive.set_text("http.listen", &daemon.address.to_string());
     // A probe may run as somebody who cannot read the keys, and where a proxy is set.
     archive.unset("workspaces.support.access_key");
     archive.set_text("workspaces.support.access_key_file", "not-there.key");
-    archive.env("http_proxy", "http://127.0.0.1:1").env("ALL_PROXY", "http://127.0.0.1:1");
+    archive
+        .env("http_proxy", "http://127.0.0.1:1")
+        .env("ALL_PROXY", "http://127.0.0.1:1");
     assert_eq!(archive.run(&["health"]).await.expect_code(0).stdout, "alive\n");
-    assert_eq!(archive.run(&["health", "--ready"]).await.expect_code(0).stdout, "ready\n");
+    assert_eq!(
+        archive.run(&["health", "--ready"]).await.expect_code(0).stdout,
+        "ready\n"
+    );
     workspace.set_key("another-key-of-this-workspace-12345");
     daemon
         .until_ready_says("it is paused", |answer| answer.codes() == ["paused"])
@@ -55,7 +62,9 @@ async fn the_token_is_read_for_a_probe_and_no_other_key() {
     let token = archive.root().join("http.token");
     fs::write(&token, "a-token-of-the-listener-0123").unwrap();
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
-    archive.set_text("http.token_file", "http.token").set_text("sync.interval", "1s");
+    archive
+        .set_text("http.token_file", "http.token")
+        .set_text("sync.interval", "1s");
     let daemon = start(&archive).await;
     archive.set_text("http.listen", &daemon.address.to_string());
     archive.unset("workspaces.support.access_key");
@@ -71,7 +80,11 @@ async fn the_token_is_read_for_a_probe_and_no_other_key() {
     }
     fs::write(&token, "another-token-of-a-listener").unwrap();
     let finished = archive.run(&["health", "--ready"]).await.expect_code(1);
-    assert!(finished.stdout.starts_with("refused: status 401"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.starts_with("refused: status 401"),
+        "{}",
+        finished.stdout
+    );
     fs::remove_file(&token).unwrap();
     archive.run(&["health"]).await.expect_code(78);
     // Commands that only look need no token.

@@ -30,15 +30,22 @@ async fn it_is_ready_from_its_first_complete_walk_until_it_is_asked_to_stop() {
     let silence = bird.fault(FaultRule::list(ApiAction::Delay(Duration::from_secs(1))).times(1));
     let mut daemon = start(&archive).await;
     let answer = daemon
-        .until_ready_says("the list is not read yet", |answer| answer.codes() == ["not_yet_walked"])
+        .until_ready_says("the list is not read yet", |answer| {
+            answer.codes() == ["not_yet_walked"]
+        })
         .await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["problems"][0]["workspace"], "support");
     assert_eq!(answer.json()["workspaces"][0]["ready"], false);
     bird.clear_fault(silence);
-    let answer = daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    let answer = daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     let told = answer.json();
-    assert_eq!((&told["ready"], &told["problems"]), (&true.into(), &serde_json::json!([])));
+    assert_eq!(
+        (&told["ready"], &told["problems"]),
+        (&true.into(), &serde_json::json!([]))
+    );
     assert_eq!(told["workspaces"][0]["ready"], true, "{told}");
     // A download is held: the stop is not over yet.
     daemon.running.sigterm();
@@ -57,7 +64,9 @@ async fn a_refused_key_pauses_and_a_good_one_ends_that() {
     archive.set_text("sync.interval", "1s");
     workspace.add_many(1, FROM, MINUTE);
     let daemon = start(&archive).await;
-    daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     workspace.set_key("another-key-of-this-workspace-12345");
     let answer = daemon
         .until_ready_says("it is paused", |answer| answer.codes() == ["paused"])
@@ -66,7 +75,10 @@ async fn a_refused_key_pauses_and_a_good_one_ends_that() {
     let text = answer.json()["problems"][0]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("401") && !text.contains(KEY), "{text}");
     let samples = daemon.samples().await;
-    assert!(samples["birdkeep_workspace_paused{workspace=\"support\"}"] > 0.5, "{samples:#?}");
+    assert!(
+        samples["birdkeep_workspace_paused{workspace=\"support\"}"] > 0.5,
+        "{samples:#?}"
+    );
     assert!(samples["birdkeep_ready"] < 0.5 && samples["birdkeep_problems{code=\"paused\"}"] > 0.5);
 }
 
@@ -86,16 +98,23 @@ async fn a_key_that_may_not_view_pauses_though_lists_are_read() {
 #[tokio::test]
 async fn upstream_away_is_named_at_once_and_makes_unready_once_the_list_is_stale() {
     let (bird, workspace, mut archive) = place().await;
-    archive.set_text("sync.interval", "1s").set_text("http.stale_after", "4s");
+    archive
+        .set_text("sync.interval", "1s")
+        .set_text("http.stale_after", "4s");
     archive.set_text("api.timeout", "1s");
     workspace.add_many(1, FROM, MINUTE);
     let daemon = start(&archive).await;
-    daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     bird.fault(FaultRule::api(ApiAction::status(400)));
     let answer = daemon
         .until_ready_says("the failure is named", |answer| answer.codes() == ["failing"])
         .await;
-    assert_eq!(answer.status, 200, "a walk that failed alone makes nothing unready: {answer:?}");
+    assert_eq!(
+        answer.status, 200,
+        "a walk that failed alone makes nothing unready: {answer:?}"
+    );
     let answer = daemon
         .until_ready_says("it is stale", |answer| answer.codes() == ["walk_stale", "failing"])
         .await;
@@ -147,7 +166,9 @@ async fn a_full_disk_makes_unready_until_there_is_room() {
     }
     let volume = Small(archive.dir());
     let daemon = start(&archive).await;
-    daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     // Full by somebody else's hand.
     let filler = archive.dir().join("staging/filler");
     let mut size = 8 << 20;
@@ -167,7 +188,9 @@ async fn a_full_disk_makes_unready_until_there_is_room() {
         .await;
     assert_eq!(answer.status, 503);
     assert!(Small::mount(&volume.0, "remount,size=64m"));
-    daemon.until_ready_says("there is room again", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("there is room again", |answer| answer.status == 200)
+        .await;
     drop(daemon);
     drop(volume);
 }
@@ -178,7 +201,9 @@ async fn a_catalog_that_cannot_be_read_is_named_and_breaks_nothing() {
     archive.set_text("sync.interval", "1h");
     workspace.add_many(1, FROM, MINUTE);
     let daemon = start(&archive).await;
-    daemon.until_ready_says("it is ready", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it is ready", |answer| answer.status == 200)
+        .await;
     sql(&archive, "ALTER TABLE set_aside RENAME TO elsewhere").await;
     let answer = daemon
         .until_ready_says("it is named", |answer| {
@@ -190,17 +215,22 @@ async fn a_catalog_that_cannot_be_read_is_named_and_breaks_nothing() {
     assert!(samples["birdkeep_catalog_readable"] < 0.5, "{samples:#?}");
     assert!(!samples.keys().any(|name| name.starts_with("birdkeep_recordings")));
     sql(&archive, "ALTER TABLE elsewhere RENAME TO set_aside").await;
-    daemon.until_ready_says("it can be read again", |answer| answer.status == 200).await;
+    daemon
+        .until_ready_says("it can be read again", |answer| answer.status == 200)
+        .await;
 }
 
 #[tokio::test]
 async fn a_restored_catalog_is_brought_level_in_the_open() {
     let (_bird, workspace, archive) = place().await;
-    let id = workspace.add_many(1, FROM, MINUTE)[0];
+    workspace.add_many(1, FROM, MINUTE);
     archive.run(&["--once"]).await.expect_code(0);
+    let copy = fs::read(archive.catalog_path()).unwrap();
+    let id = workspace.add_many(1, "2026-03-02T10:00:00Z", MINUTE)[0];
+    archive.run(&["--once"]).await.expect_code(0);
+    crate::rebuilding::kit::lose_catalog(&archive);
+    fs::write(archive.catalog_path(), copy).unwrap();
     crate::rebuilding::restored::make_huge(&archive, id);
-    sql(&archive, "UPDATE recordings SET state = 'due', path = NULL, size_bytes = NULL, sha256 = NULL, archived_at = NULL")
-        .await;
     sql(&archive, "UPDATE archive SET copied_at = 1772359200000000").await;
     let daemon = start(&archive).await;
     let answer = daemon
