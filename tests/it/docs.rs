@@ -14,9 +14,10 @@ use birdkeep::config::Sources;
 
 use crate::layers::RULES;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/architecture.md",
+    "docs/operate.md",
     "docs/reliability.md",
     "SECURITY.md",
     "CHANGELOG.md",
@@ -174,6 +175,7 @@ fn every_key_that_the_documents_name_exists() {
     for document in [
         "README.md",
         "docs/architecture.md",
+        "docs/operate.md",
         "docs/reliability.md",
         "SECURITY.md",
     ] {
