@@ -40,6 +40,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::redact::BLANK;
 use crate::domain::redact::one_line;
 use crate::domain::tally::ApiOutcome;
 use crate::domain::tally::Tallies;
@@ -54,6 +55,9 @@ use crate::http::roots::ExtraRoots;
 
 /// Replies up to this size are read side by side, larger ones one at a time: Bird's are a quarter of this.
 const SMALL_REPLY_BYTES: u64 = 1024 * 1024;
+
+/// Keys shorter than this are not looked for in what upstream says: blanking them would garble it and hide little.
+const SHORTEST_KEY: usize = 6;
 
 /// How much of a refusal's body is read.
 const REFUSAL_HEAD_BYTES: usize = 16 * 1024;
@@ -251,7 +255,22 @@ impl WorkspaceApi {
             .as_ref()
             .map_or_else(|error| outcome(error.kind), |_| ApiOutcome::Ok);
         self.tally.request(ended);
-        read
+        read.map_err(|error| ApiError {
+            what: self.without_our_key(error.what.as_bytes()),
+            ..error
+        })
+    }
+
+    /// What upstream says, without our key: a reply that repeats it must not bring it into the catalog or a log.
+    fn without_our_key(&self, said: &[u8]) -> String {
+        let (said, key) = (
+            String::from_utf8_lossy(said),
+            self.access.credential.secret.expose_secret(),
+        );
+        if key.len() < SHORTEST_KEY {
+            return said.into_owned();
+        }
+        said.replace(key, BLANK)
     }
 
     /// Upstream's own count of the workspace's recordings. Needs a right of its own.
@@ -337,7 +356,7 @@ impl WorkspaceApi {
         let status = response.status();
         if status != StatusCode::OK {
             let head = refusal_head(&mut response).await;
-            return Err(refusal(status, response.headers(), date, &head));
+            return Err(refusal(status, response.headers(), date, &self.without_our_key(&head)));
         }
         let (mut body, mut room) = (Body::default(), None);
         while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
@@ -436,7 +455,7 @@ struct ErrorBody {
     message: Option<String>,
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap, date: Option<Timestamp>, body: &[u8]) -> ApiError {
+fn refusal(status: StatusCode, headers: &HeaderMap, date: Option<Timestamp>, body: &str) -> ApiError {
     let kind = match status.as_u16() {
         401 | 403 => ApiErrorKind::Denied,
         404 => ApiErrorKind::NotFound,
@@ -445,7 +464,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap, date: Option<Timestamp>, bod
         400..500 => ApiErrorKind::Refused,
         _ => ApiErrorKind::Malformed,
     };
-    let said = match serde_json::from_slice::<ErrorBody>(body) {
+    let said = match serde_json::from_str::<ErrorBody>(body) {
         Ok(ErrorBody { code, message }) => {
             let parts: Vec<String> = code.into_iter().chain(message).collect();
             parts.join(": ")

@@ -2,14 +2,12 @@
 //!
 //! What cannot be read is left out. Must not know: anything of birdkeep.
 
-use std::fs;
-
 use super::text::Kind;
 use super::text::Text;
 
 /// Adds the families of the process.
 pub(super) fn write(text: &mut Text) {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the program stands in brackets, and may hold spaces and brackets itself.
     let fields: Vec<&str> = stat
         .rsplit_once(')')
@@ -48,7 +46,7 @@ pub(super) fn write(text: &mut Text) {
         )
         .measure(&[], booted + seconds(started, ticks));
     }
-    if let Ok(open) = fs::read_dir("/proc/self/fd") {
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
         text.family("process_open_fds", Kind::Gauge, "File descriptors that are open.")
             // The one by which they are counted is not counted.
             .count(&[], open.count().saturating_sub(1) as u64);
@@ -65,7 +63,7 @@ fn seconds(ticks: u64, per_second: u64) -> f64 {
 }
 
 fn boot_time() -> Option<u64> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()
 }
 

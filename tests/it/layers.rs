@@ -174,7 +174,6 @@ fn what_only_one_room_may_touch_stays_there() {
         ("eprintln!", &[]),
         // What the kernel says of this process lies in files too.
         ("std::fs::", &["store", "config", "catalog", "metrics/process.rs"]),
-        ("std::fs;", &["store", "config", "catalog", "metrics/process.rs"]),
         ("process::exit", &[]),
     ];
     let mut faults = Vec::new();

@@ -19,6 +19,7 @@ mod hostile;
 mod layers;
 mod listing;
 mod model;
+mod observing;
 mod pace;
 mod packaging;
 mod rebuilding;

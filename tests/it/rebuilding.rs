@@ -9,5 +9,5 @@ mod killed;
 pub mod kit;
 mod large;
 mod refusals;
-mod restored;
+pub mod restored;
 mod strangers;
