@@ -82,6 +82,9 @@ pub fn hide(secret: SecretString) {
         SecretString::from(quoted.expose_secret().replace('"', "\\\""))
     });
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    if secrets.iter().any(|known| known.expose_secret() == text) {
+        return;
+    }
     secrets.extend(quoted);
     secrets.push(secret);
 }

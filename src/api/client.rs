@@ -16,13 +16,13 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::header::DATE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
-use secrecy::ExposeSecret;
-use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::credential::Credential;
+use super::credential::HeldCredential;
 use super::error::ApiError;
 use super::error::ApiErrorKind;
 use super::pace::Pace;
@@ -70,24 +70,6 @@ pub struct ApiOptions {
     pub roots: ExtraRoots,
     /// What of a page is read and kept.
     pub items: ItemLimits,
-}
-
-/// How a credential is presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// `Authorization: AccessKey …`, Bird's own.
-    AccessKey,
-    /// `Authorization: Bearer …`.
-    Bearer,
-}
-
-/// What opens a workspace.
-#[derive(Clone)]
-pub struct Credential {
-    /// How it is presented.
-    pub scheme: Scheme,
-    /// The key or token.
-    pub secret: SecretString,
 }
 
 /// A workspace and what opens it.
@@ -156,7 +138,9 @@ impl Api {
         WorkspaceApi {
             pace: Pace::new(self.options.requests_per_second),
             api: Arc::clone(self),
-            access,
+            name: access.name,
+            id: access.id,
+            credential: HeldCredential::new(access.credential),
         }
     }
 }
@@ -174,7 +158,9 @@ pub struct ListQuery {
 /// The API of one workspace.
 pub struct WorkspaceApi {
     api: Arc<Api>,
-    access: WorkspaceAccess,
+    name: WorkspaceName,
+    id: WorkspaceId,
+    credential: HeldCredential,
     pace: Pace,
 }
 
@@ -182,7 +168,7 @@ impl WorkspaceApi {
     /// The workspace's name.
     #[must_use]
     pub const fn name(&self) -> &WorkspaceName {
-        &self.access.name
+        &self.name
     }
 
     /// What all workspaces share.
@@ -238,16 +224,18 @@ impl WorkspaceApi {
         url.path_segments_mut()
             .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
             .pop_if_empty()
-            .extend(["workspaces", self.access.id.as_str(), "recordings"])
+            .extend(["workspaces", self.id.as_str(), "recordings"])
             .extend(more);
         Ok(url)
     }
 
     async fn get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
         let mut waits = retry::waits();
+        let mut renewed = false;
         loop {
             self.pace.wait().await;
-            let error = match self.try_get(url.clone(), max).await {
+            let (authorization, edition) = self.credential.authorization()?;
+            let error = match self.try_get(url.clone(), authorization, max).await {
                 Ok(reply) => {
                     self.pace.recover();
                     return Ok(reply);
@@ -260,11 +248,16 @@ impl WorkspaceApi {
                     wait
                 }
                 ApiErrorKind::Unavailable => Duration::ZERO,
+                // Once for a request: where the new one is refused as well, that is the answer.
+                ApiErrorKind::Denied if !renewed && self.credential.renew(edition, &self.name).await => {
+                    renewed = true;
+                    continue;
+                }
                 _ => return Err(error),
             };
             match waits.next() {
                 Some(wait) if asked <= retry::LONGEST_WAIT => {
-                    tracing::debug!(workspace.name = %self.access.name, error = %error, "API request will be tried again");
+                    tracing::debug!(workspace.name = %self.name, error = %error, "API request will be tried again");
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(error),
@@ -272,7 +265,7 @@ impl WorkspaceApi {
         }
     }
 
-    async fn try_get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
+    async fn try_get(&self, url: Url, authorization: HeaderValue, max: MaxBytes) -> Result<Reply, ApiError> {
         let unavailable = |error| ApiError::new(ApiErrorKind::Unavailable, explain(error));
         let sent = Instant::now();
         let mut response = self
@@ -281,7 +274,7 @@ impl WorkspaceApi {
             .get(url)
             .timeout(self.api.options.timeout)
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, self.authorization()?)
+            .header(AUTHORIZATION, authorization)
             .send()
             .await
             .map_err(unavailable)?;
@@ -309,22 +302,6 @@ impl WorkspaceApi {
             })?;
         }
         Ok(Reply { body, received, room })
-    }
-
-    fn authorization(&self) -> Result<HeaderValue, ApiError> {
-        let scheme = match self.access.credential.scheme {
-            Scheme::AccessKey => "AccessKey",
-            Scheme::Bearer => "Bearer",
-        };
-        let text = SecretString::from(format!("{scheme} {}", self.access.credential.secret.expose_secret()));
-        let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
-            ApiError::new(
-                ApiErrorKind::Denied,
-                "the credential has characters a header cannot carry",
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
     }
 }
 

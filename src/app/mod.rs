@@ -5,6 +5,7 @@
 mod backup;
 mod build;
 mod dry_run;
+mod key_file;
 mod preflight;
 mod rebuild;
 mod verify;

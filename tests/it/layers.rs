@@ -40,6 +40,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
         &[
             "domain",
             "lifecycle",
+            "telemetry",
             "http",
             "catalog",
             "store",

@@ -21,6 +21,7 @@ mod listing;
 mod model;
 mod pace;
 mod rebuilding;
+mod rotating;
 mod security;
 mod simulator;
 mod soak;
