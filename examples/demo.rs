@@ -29,6 +29,7 @@ use anyhow::anyhow;
 use anyhow::bail;
 use birdkeep::app::App;
 use birdkeep::app::ArchiveView;
+use birdkeep::app::Observer;
 use birdkeep::catalog::CatalogReader;
 use birdkeep::catalog::ListFilter;
 use birdkeep::catalog::RecordingRow;
@@ -209,7 +210,12 @@ impl Demo {
     }
 
     async fn start(&self) -> anyhow::Result<()> {
-        let app = App::open(&self.config, Arc::new(SystemClock)).await?;
+        let app = App::open(
+            &self.config,
+            Arc::new(SystemClock),
+            &Observer::new(Arc::new(SystemClock)),
+        )
+        .await?;
         let life = Lifecycle::unattended(self.config.shutdown.grace);
         let task = tokio::spawn({
             let life = life.clone();

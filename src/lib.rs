@@ -23,6 +23,8 @@ pub mod verify;
 pub mod queue;
 pub mod scheduler;
 
+pub mod standing;
+
 pub mod app;
 
 pub mod cli;

@@ -15,6 +15,9 @@ use crate::domain::ids::WorkspaceName;
 use crate::domain::report::UpsertCounts;
 use crate::domain::report::WalkKind;
 use crate::domain::report::WalkOutcome;
+use crate::domain::tally::Tallies;
+use crate::domain::tally::WalkEnd;
+use crate::domain::tally::WorkspaceTally;
 use crate::lister::Lister;
 use crate::lister::Trouble;
 use crate::lister::Walk;
@@ -67,6 +70,7 @@ pub struct Scheduler {
     sweep: Sweep,
     scrub: Option<Scrub>,
     options: SchedulerOptions,
+    tallies: Arc<Tallies>,
     /// Rung when a walk brought metadata that sidecars may lack.
     changed: Notify,
 }
@@ -74,12 +78,19 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler over the lister's workspaces.
     #[must_use]
-    pub fn new(lister: Arc<Lister>, sweep: Sweep, scrub: Option<Scrub>, options: SchedulerOptions) -> Self {
+    pub fn new(
+        lister: Arc<Lister>,
+        sweep: Sweep,
+        scrub: Option<Scrub>,
+        options: SchedulerOptions,
+        tallies: Arc<Tallies>,
+    ) -> Self {
         Self {
             lister,
             sweep,
             scrub,
             options,
+            tallies,
             changed: Notify::new(),
         }
     }
@@ -123,6 +134,7 @@ impl Scheduler {
         let passes = join_all(names.into_iter().map(|name| self.pass(name, soft))).await;
         for pass in &passes {
             Health::default().note(pass);
+            tally(&self.tallies.workspace(&pass.workspace), pass);
         }
         passes
     }
@@ -143,6 +155,7 @@ impl Scheduler {
         while !soft.is_cancelled() {
             let pass = self.pass(workspace, soft).await;
             health.note(&pass);
+            tally(&self.tallies.workspace(workspace), &pass);
             if matches!(&pass.result, Ok(walk) if walk.report.changes.changed > 0) {
                 self.changed.notify_one();
             }
@@ -277,6 +290,36 @@ impl Health {
         }
         self.trouble = now;
     }
+}
+
+/// Counts a pass, and notes what troubles its workspace now.
+fn tally(workspace: &WorkspaceTally, pass: &Pass) {
+    let walk = match &pass.result {
+        Ok(walk) => walk,
+        Err(error) => {
+            workspace.failing.met(&chain(error));
+            return;
+        }
+    };
+    let end = match &walk.report.outcome {
+        WalkOutcome::Complete => {
+            workspace.list_denied.over();
+            workspace.failing.over();
+            WalkEnd::Complete
+        }
+        WalkOutcome::Failed(why) if walk.trouble == Some(Trouble::Denied) => {
+            workspace.list_denied.met(why);
+            workspace.failing.over();
+            WalkEnd::Failed
+        }
+        WalkOutcome::Failed(why) => {
+            workspace.list_denied.over();
+            workspace.failing.met(why);
+            WalkEnd::Failed
+        }
+        WalkOutcome::Stopped => WalkEnd::Stopped,
+    };
+    workspace.walk(walk.report.kind, end);
 }
 
 fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {

@@ -39,6 +39,9 @@ use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::redact::one_line;
+use crate::domain::tally::ApiOutcome;
+use crate::domain::tally::Tallies;
+use crate::domain::tally::WorkspaceTally;
 use crate::http::body::Body;
 use crate::http::client::ClientError;
 use crate::http::client::api_client;
@@ -91,6 +94,7 @@ pub struct Api {
     tickets: TicketBook,
     /// One permit: whoever reads a large reply holds it until nothing of the reply is left.
     large_replies: Arc<Semaphore>,
+    tallies: Arc<Tallies>,
 }
 
 impl Api {
@@ -98,13 +102,14 @@ impl Api {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(options: ApiOptions, local_clock: SharedClock) -> Result<Arc<Self>, ClientError> {
+    pub fn new(options: ApiOptions, local_clock: SharedClock, tallies: Arc<Tallies>) -> Result<Arc<Self>, ClientError> {
         Ok(Arc::new(Self {
             http: api_client(&options.base_url, &options.roots, by_the_system())?,
             clock: UpstreamClock::new(local_clock),
             tickets: TicketBook::default(),
             large_replies: Arc::new(Semaphore::new(1)),
             options,
+            tallies,
         }))
     }
 
@@ -137,6 +142,7 @@ impl Api {
     pub fn workspace(self: &Arc<Self>, access: WorkspaceAccess) -> WorkspaceApi {
         WorkspaceApi {
             pace: Pace::new(self.options.requests_per_second),
+            tally: self.tallies.workspace(&access.name),
             api: Arc::clone(self),
             name: access.name,
             id: access.id,
@@ -162,6 +168,7 @@ pub struct WorkspaceApi {
     id: WorkspaceId,
     credential: HeldCredential,
     pace: Pace,
+    tally: Arc<WorkspaceTally>,
 }
 
 impl WorkspaceApi {
@@ -200,7 +207,7 @@ impl WorkspaceApi {
         }
         let options = &self.api.options;
         let reply = self.get(url, MaxBytes::Page(options.max_page_bytes)).await?;
-        let mut page = wire::parse_page(&reply.body, reply.received, &options.items)?;
+        let mut page = self.counted(wire::parse_page(&reply.body, reply.received, &options.items))?;
         page.room = reply.room;
         Ok(page)
     }
@@ -216,7 +223,16 @@ impl WorkspaceApi {
         let reply = self
             .get(self.url(&[&id.to_string()])?, MaxBytes::Item(limits.max_item_bytes))
             .await?;
-        wire::parse_recording(&reply.body, id, reply.received, limits)
+        self.counted(wire::parse_recording(&reply.body, id, reply.received, limits))
+    }
+
+    /// Counts a reply by whether it could be read. Whatever ended before is counted where it ended.
+    fn counted<T>(&self, read: Result<T, ApiError>) -> Result<T, ApiError> {
+        let ended = read
+            .as_ref()
+            .map_or_else(|error| outcome(error.kind), |_| ApiOutcome::Ok);
+        self.tally.request(ended);
+        read
     }
 
     fn url(&self, more: &[&str]) -> Result<Url, ApiError> {
@@ -233,7 +249,9 @@ impl WorkspaceApi {
         let mut waits = retry::waits();
         let mut renewed = false;
         loop {
+            let waiting = Instant::now();
             self.pace.wait().await;
+            self.tally.waited.add(waiting.elapsed());
             let (authorization, edition) = self.credential.authorization()?;
             let error = match self.try_get(url.clone(), authorization, max).await {
                 Ok(reply) => {
@@ -242,6 +260,7 @@ impl WorkspaceApi {
                 }
                 Err(error) => error,
             };
+            self.tally.request(outcome(error.kind));
             let asked = match error.kind {
                 ApiErrorKind::RateLimited(wait) => {
                     self.pace.slow_down(wait.min(retry::LONGEST_WAIT));
@@ -259,6 +278,9 @@ impl WorkspaceApi {
                 Some(wait) if asked <= retry::LONGEST_WAIT => {
                     tracing::debug!(workspace.name = %self.name, error = %error, "API request will be tried again");
                     tokio::time::sleep(wait).await;
+                    if matches!(error.kind, ApiErrorKind::RateLimited(_)) {
+                        self.tally.waited.add(wait);
+                    }
                 }
                 _ => return Err(error),
             }
@@ -282,6 +304,7 @@ impl WorkspaceApi {
         let date = header_date(response.headers());
         if let Some(date) = date {
             self.api.clock.observe(date, sent, received);
+            self.api.tallies.offset_is(self.api.clock.offset_seconds());
         }
         let status = response.status();
         if status != StatusCode::OK {
@@ -302,6 +325,17 @@ impl WorkspaceApi {
             })?;
         }
         Ok(Reply { body, received, room })
+    }
+}
+
+const fn outcome(kind: ApiErrorKind) -> ApiOutcome {
+    match kind {
+        ApiErrorKind::Denied => ApiOutcome::Denied,
+        ApiErrorKind::NotFound => ApiOutcome::NotFound,
+        ApiErrorKind::RateLimited(_) => ApiOutcome::RateLimited,
+        ApiErrorKind::Unavailable => ApiOutcome::Unavailable,
+        ApiErrorKind::Malformed => ApiOutcome::Malformed,
+        ApiErrorKind::Refused => ApiOutcome::Refused,
     }
 }
 

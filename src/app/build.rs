@@ -27,6 +27,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::reach::Reach;
+use crate::domain::tally::Tallies;
 use crate::fetcher::Fetcher;
 use crate::fetcher::FetcherOptions;
 use crate::lister::Lister;
@@ -35,6 +36,8 @@ use crate::queue::Queue;
 use crate::queue::QueueOptions;
 use crate::scheduler::Scheduler;
 use crate::scheduler::SchedulerOptions;
+use crate::standing::Observer;
+use crate::standing::Scene;
 use crate::store::Store;
 use crate::store::StoreOptions;
 use crate::sweep::Sweep;
@@ -49,6 +52,7 @@ pub struct App {
     pub(super) names: Vec<WorkspaceName>,
     pub(super) catalog: Catalog,
     pub(super) store: Store,
+    pub(super) observer: Arc<Observer>,
 }
 
 impl App {
@@ -56,27 +60,26 @@ impl App {
     ///
     /// # Errors
     /// The archive is in use, is another one, or cannot be written; the catalog is refused; TLS cannot be set up.
-    pub async fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+    pub async fn open(config: &Config, clock: SharedClock, observer: &Arc<Observer>) -> anyhow::Result<Self> {
+        let tallies = observer.tallies();
         let store = open_store(config, &clock).await?;
-        if store.cleared_staging() > 0 {
-            tracing::info!(
-                files = store.cleared_staging(),
-                "removed unfinished files of an earlier run"
-            );
-        }
-        for remark in store.remarks() {
-            tracing::warn!("{remark}");
-        }
+        tell_store(&store);
         let catalog = open_catalog(config, &store, &clock).await?;
         let names: Vec<WorkspaceName> = config
             .workspaces
             .iter()
             .map(|workspace| workspace.name.clone())
             .collect();
-        let api = Api::new(api_options(config), Arc::clone(&clock))?;
+        let api = Api::new(api_options(config), Arc::clone(&clock), Arc::clone(tallies))?;
         let workspaces = workspace_apis(config, &api);
         let due_hint = Arc::new(Notify::new());
-        let fetcher = Fetcher::new(api, Arc::clone(&workspaces), store.clone(), fetcher_options(config))?;
+        let fetcher = Fetcher::new(
+            api,
+            Arc::clone(&workspaces),
+            store.clone(),
+            fetcher_options(config),
+            Arc::clone(tallies),
+        )?;
         let queue = Queue::new(
             catalog.clone(),
             Arc::new(fetcher),
@@ -87,6 +90,7 @@ impl App {
             },
             names.clone(),
             Arc::clone(&due_hint),
+            Arc::clone(tallies),
         );
         let lister = Lister::new(
             workspaces,
@@ -98,19 +102,20 @@ impl App {
         let scheduler = Scheduler::new(
             Arc::new(lister),
             Sweep::new(catalog.clone(), store.clone(), Arc::clone(&clock)),
-            scrub(config, &catalog, &store, clock)?,
+            scrub(config, &catalog, &store, clock, tallies)?,
             SchedulerOptions {
                 interval: config.sync.interval,
                 full_walk_interval: config.sync.full_walk_interval,
             },
+            Arc::clone(tallies),
         );
-        let swept = scheduler.sweep().await?;
-        if swept.reclaimed > 0 {
-            tracing::info!(
-                recordings = swept.reclaimed,
-                "took back what an earlier run was fetching when it ended"
-            );
-        }
+        heal(&scheduler).await?;
+        observer.look_at(Scene {
+            reader: catalog.reader(),
+            store: store.clone(),
+            workspaces: names.clone(),
+            stale_after: config.stale_after(),
+        });
         Ok(Self {
             reader: catalog.reader(),
             scheduler: Arc::new(scheduler),
@@ -118,6 +123,7 @@ impl App {
             names,
             catalog,
             store,
+            observer: Arc::clone(observer),
         })
     }
 
@@ -129,10 +135,36 @@ impl App {
 
     /// Closes the catalog; the archive's lock goes with `self`.
     pub(super) async fn close(self) {
+        self.observer.leave();
         if let Err(error) = self.catalog.close().await {
             tracing::warn!(%error, "the catalog did not close cleanly; nothing is lost, its log is read at the next start");
         }
         drop(self.store);
+    }
+}
+
+/// Heals the catalog before anything else runs.
+async fn heal(scheduler: &Scheduler) -> anyhow::Result<()> {
+    let swept = scheduler.sweep().await?;
+    if swept.reclaimed > 0 {
+        tracing::info!(
+            recordings = swept.reclaimed,
+            "took back what an earlier run was fetching when it ended"
+        );
+    }
+    Ok(())
+}
+
+/// Tells what was found when the archive was opened.
+fn tell_store(store: &Store) {
+    if store.cleared_staging() > 0 {
+        tracing::info!(
+            files = store.cleared_staging(),
+            "removed unfinished files of an earlier run"
+        );
+    }
+    for remark in store.remarks() {
+        tracing::warn!("{remark}");
     }
 }
 
@@ -193,7 +225,13 @@ pub(super) fn configured_workspaces(config: &Config) -> Vec<(WorkspaceName, Work
         .collect()
 }
 
-fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) -> anyhow::Result<Option<Scrub>> {
+fn scrub(
+    config: &Config,
+    catalog: &Catalog,
+    store: &Store,
+    clock: SharedClock,
+    tallies: &Arc<Tallies>,
+) -> anyhow::Result<Option<Scrub>> {
     let Some(parts) = config.verify.parts else {
         return Ok(None);
     };
@@ -201,7 +239,13 @@ fn scrub(config: &Config, catalog: &Catalog, store: &Store, clock: SharedClock) 
         parts,
         bytes_per_second: config.verify.bytes_per_second,
     };
-    Ok(Some(Scrub::new(catalog.clone(), store.reader()?, clock, options)))
+    Ok(Some(Scrub::new(
+        catalog.clone(),
+        store.reader()?,
+        clock,
+        options,
+        Arc::clone(tallies),
+    )))
 }
 
 pub(super) fn store_options(config: &Config, clock: &SharedClock) -> StoreOptions {

@@ -3,6 +3,7 @@
 //! Must not know: how the report is shown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,7 @@ pub async fn dry_run(
     } else {
         None
     };
-    let api = Api::new(api_options(config), clock)?;
+    let api = Api::new(api_options(config), clock, Arc::default())?;
     let workspaces = workspace_apis(config, &api);
     let mut reports = Vec::new();
     for workspace in &config.workspaces {

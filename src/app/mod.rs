@@ -46,6 +46,8 @@ use crate::queue::Stop;
 use crate::queue::Until;
 pub use crate::rebuild::Progress as RebuildProgress;
 pub use crate::rebuild::RebuildReport;
+pub use crate::standing::Observer;
+use crate::standing::Phase;
 
 /// After the hard stop, how long what cannot be broken off (a publish, its row) may take.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -89,7 +91,9 @@ impl App {
             hard: life.hard().clone(),
         };
         let is_copy = self.is_copy().await?;
+        let observer = Arc::clone(&self.observer);
         if is_copy {
+            observer.phase_is(Phase::Reconciling);
             // It may take longer than systemd waits for a start.
             life.ready("bringing a restored catalog level with the archive");
         }
@@ -97,6 +101,7 @@ impl App {
             self.close().await;
             return Ok(());
         }
+        observer.phase_is(Phase::Running);
         let (scheduler, soft) = (Arc::clone(&self.scheduler), life.soft().clone());
         let walks = tokio::spawn(async move { scheduler.run(&soft).await });
         let queue = Arc::clone(&self.queue);

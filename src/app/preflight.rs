@@ -2,6 +2,7 @@
 //!
 //! Must not know: how findings are shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -98,7 +99,7 @@ pub async fn preflight(
         tell(Finding::warn("configuration", warning, ""));
     }
     archive(config, &mut tell).await;
-    let api = Api::new(api_options(config), clock)?;
+    let api = Api::new(api_options(config), clock, Arc::default())?;
     let workspaces = workspace_apis(config, &api);
     for workspace in &config.workspaces {
         if soft.is_cancelled() {

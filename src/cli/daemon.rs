@@ -1,9 +1,12 @@
 //! `birdkeep`: the daemon.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::Outcome;
 use crate::app::App;
+use crate::app::Observer;
 use crate::config::Loaded;
 use crate::domain::clock::SharedClock;
 use crate::lifecycle::Lifecycle;
@@ -14,7 +17,7 @@ pub(super) async fn run(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> 
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(config, clock).await?;
+    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
         archive.dir = %config.archive.dir.display(), "birdkeep runs"

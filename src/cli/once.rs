@@ -1,5 +1,7 @@
 //! `birdkeep --once` and `--once --dry-run`: one pass, or a look at what it would do.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +13,7 @@ use super::output::short_bytes;
 use super::progress;
 use crate::app;
 use crate::app::App;
+use crate::app::Observer;
 use crate::app::OnceReport;
 use crate::config::Config;
 use crate::config::Loaded;
@@ -24,7 +27,7 @@ pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome>
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App::open(config, clock).await?;
+    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
     let over = CancellationToken::new();
     let bar = tokio::spawn(progress::draw(app.reader(), app.progress(), over.clone()));
     let report = app.run_once(&life).await;

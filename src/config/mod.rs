@@ -4,11 +4,13 @@
 //! Must not know: what is done with any of it.
 
 mod fault;
+mod http;
 mod layers;
 mod named_file;
 mod nearest;
 mod proxies;
 mod reader;
+mod secret;
 mod sections;
 mod sources;
 mod values;
@@ -102,6 +104,14 @@ impl Config {
     pub fn catalog_path(&self, dir: &Path) -> PathBuf {
         self.catalog.path.clone().unwrap_or_else(|| dir.join("catalog.sqlite"))
     }
+
+    /// From when on a workspace's last complete walk is stale: as it was set, else after three intervals, at least ten
+    /// minutes.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        let usual = (self.sync.interval * 3).max(LEAST_STALE_AFTER);
+        self.http.stale_after.unwrap_or(usual)
+    }
 }
 
 /// `[api]`
@@ -186,10 +196,16 @@ pub struct VerifyConfig {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// Where metrics and health are served.
+    /// Where metrics and health are served: a loopback address, or any where there is a token.
     pub listen: SocketAddr,
+    /// What opens them; `None`: they are open to whoever reaches the address. Empty where key files were left unread.
+    pub token: Option<SecretString>,
+    /// Names besides those of loopback by which a request may call us where there is no token.
+    pub allowed_hosts: Vec<HostPattern>,
+    /// From when on a workspace's last complete walk is stale; `None`: as [`Config::stale_after`] says.
+    pub stale_after: Option<Duration>,
 }
 
 /// `[shutdown]`
@@ -241,6 +257,9 @@ impl Scheme {
     }
 }
 
+/// A walk of a large list takes minutes: no sooner is the one before it stale, unless that is asked for.
+const LEAST_STALE_AFTER: Duration = Duration::from_mins(10);
+
 /// Bird's presigned links live this long; with a margin of as much, none would ever be started on.
 const LINK_LIFE: Duration = Duration::from_mins(10);
 
@@ -266,7 +285,7 @@ impl Config {
         let download = sections::download(root.section("download", false));
         let verify = sections::verify(root.section("verify", false));
         let tls = sections::tls(root.section("tls", false), sources);
-        let http = sections::http(root.section("http", false));
+        let http = http::read(root.section("http", false), sources);
         let shutdown = sections::shutdown(root.section("shutdown", false));
         let section = root.section("workspaces", true);
         let any_named = section.is_value() || !section.names().is_empty();
@@ -277,7 +296,9 @@ impl Config {
         workspaces::check(&mut reader, any_named, &workspaces.list);
 
         let mut warnings = workspaces.warnings;
-        if let (true, true, Some(path)) = (workspaces.secret_in_file, file_is_open, &path) {
+        warnings.extend(http.warnings);
+        let secret_in_file = workspaces.secret_in_file || http.secret_in_file;
+        if let (true, true, Some(path)) = (secret_in_file, file_is_open, &path) {
             let path = path.display();
             warnings.push(format!(
                 "{path} holds a secret and is readable by others; chmod o-r {path}"
@@ -300,7 +321,7 @@ impl Config {
                     download,
                     verify,
                     tls,
-                    http,
+                    http: http.config,
                     shutdown,
                     workspaces,
                     proxy_hosts: proxies::hosts(&sources.env),

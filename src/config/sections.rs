@@ -3,9 +3,6 @@
 //! The defaults are stated a second time, for operators, in `config/birdkeep.toml`; a test holds the two together.
 //! Must not know: files, the environment.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
@@ -20,7 +17,6 @@ use super::ApiConfig;
 use super::ArchiveConfig;
 use super::CatalogConfig;
 use super::DownloadConfig;
-use super::HttpConfig;
 use super::ShutdownConfig;
 use super::SyncConfig;
 use super::TlsConfig;
@@ -201,15 +197,6 @@ pub(super) fn tls(mut section: Section<'_>, sources: &Sources) -> TlsConfig {
         extra_roots,
         extra_ca_file: Some(path),
     })
-}
-
-pub(super) fn http(mut section: Section<'_>) -> HttpConfig {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8460);
-    let config = HttpConfig {
-        listen: section.read("listen", default, values::listen),
-    };
-    section.finish();
-    config
 }
 
 pub(super) fn shutdown(mut section: Section<'_>) -> ShutdownConfig {

@@ -31,6 +31,8 @@ pub struct Sources {
     /// Whether key files are left unread: their secrets are empty then. For those who only look at an archive, and
     /// may not be allowed to read the keys.
     pub skip_key_files: bool,
+    /// Whether the token of our own listener is read even so.
+    pub keep_http_token: bool,
 }
 
 /// A configuration file, and who named it.
@@ -82,6 +84,7 @@ impl Sources {
             env,
             current_dir,
             skip_key_files: false,
+            keep_http_token: false,
         }
     }
 
@@ -90,6 +93,16 @@ impl Sources {
     pub fn without_key_files(self) -> Self {
         Self {
             skip_key_files: true,
+            ..self
+        }
+    }
+
+    /// The same sources, with key files left unread but for the token of our own listener.
+    #[must_use]
+    pub fn with_http_token_alone(self) -> Self {
+        Self {
+            skip_key_files: true,
+            keep_http_token: true,
             ..self
         }
     }

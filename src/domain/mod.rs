@@ -18,3 +18,4 @@ pub mod recording;
 pub mod redact;
 pub mod report;
 pub mod state;
+pub mod tally;

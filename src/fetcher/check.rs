@@ -19,6 +19,7 @@ use crate::domain::audio::is_far_from;
 use crate::domain::digest::Md5Digest;
 use crate::domain::recording::Format;
 use crate::domain::redact::one_line;
+use crate::domain::tally::Cause;
 use crate::store::BodyFacts;
 
 /// What a media host said about the whole body when it began to send it.
@@ -41,7 +42,7 @@ impl Announced {
     ///
     /// # Errors
     /// They already say that this is not the stored recording, in words.
-    pub fn read(headers: &HeaderMap, version: Version) -> Result<Self, String> {
+    pub fn read(headers: &HeaderMap, version: Version) -> Result<Self, (Cause, String)> {
         let text = |name: HeaderName| {
             headers
                 .get(name)
@@ -49,18 +50,18 @@ impl Announced {
                 .map(str::to_owned)
         };
         if let Some(encoding) = text(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(format!(
-                "the body came encoded as {}, which was not asked for",
-                one_line(&encoding, 40)
-            ));
+            let encoding = one_line(&encoding, 40);
+            let why = format!("the body came encoded as {encoding}, which was not asked for");
+            return Err((Cause::Type, why));
         }
         let content_type = text(CONTENT_TYPE);
         if let Some(wrong) = content_type.as_deref().filter(|text| !may_be_audio(text)) {
-            return Err(format!("the body came as {}, not as audio", one_line(wrong, 60)));
+            let why = format!("the body came as {}, not as audio", one_line(wrong, 60));
+            return Err((Cause::Type, why));
         }
         let size_bytes = text(CONTENT_LENGTH).and_then(|length| length.parse().ok());
         if size_bytes == Some(0) {
-            return Err("the body is empty".to_owned());
+            return Err((Cause::Length, "the body is empty".to_owned()));
         }
         let chunked = text(TRANSFER_ENCODING).is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"));
         let etag = text(ETAG);
@@ -118,7 +119,7 @@ pub(super) enum Verdict {
     /// It looks shorter than the recording, and nothing but the host's word says that it is whole: ask for more.
     AskForMore(String),
     /// It is not the recording.
-    Bad(String),
+    Bad(Cause, String),
 }
 
 /// Judges a whole body. `size_confirmed`: the host said, asked for more, that there is no more.
@@ -130,23 +131,23 @@ pub(super) fn judge(
     size_confirmed: bool,
 ) -> Verdict {
     if let Some(announced_bytes) = announced.size_bytes.filter(|size| *size != facts.size_bytes) {
-        return Verdict::Bad(format!(
-            "{} bytes came, {announced_bytes} were announced",
-            facts.size_bytes
-        ));
+        let why = format!("{} bytes came, {announced_bytes} were announced", facts.size_bytes);
+        return Verdict::Bad(Cause::Length, why);
     }
     if let Err(why) = check_leading(format, &facts.leading) {
-        return Verdict::Bad(why);
+        return Verdict::Bad(Cause::Type, why);
     }
     let proven = match (announced.md5, facts.md5) {
         (Some(announced), Some(found)) if announced != found => {
-            return Verdict::Bad(format!("the bytes have MD5 {found}, the ETag says {announced}"));
+            let why = format!("the bytes have MD5 {found}, the ETag says {announced}");
+            return Verdict::Bad(Cause::Digest, why);
         }
         (Some(_), Some(_)) => true,
         _ => size_confirmed,
     };
     if !announced.framed && !proven {
-        return Verdict::Bad("the end of the body cannot be told from a broken connection".to_owned());
+        let why = "the end of the body cannot be told from a broken connection".to_owned();
+        return Verdict::Bad(Cause::Length, why);
     }
     let Some(mp3) = facts.mp3 else {
         return Verdict::Good(None);

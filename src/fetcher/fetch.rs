@@ -2,8 +2,6 @@
 //!
 //! Must not know: other recordings, when to try again later.
 
-use std::time::Duration;
-
 use reqwest::Response;
 use reqwest::StatusCode;
 use tokio::time::Instant;
@@ -12,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::FetchError;
 use super::FetchJob;
 use super::Fetcher;
-use super::FetcherOptions;
 use super::check;
 use super::check::Announced;
 use super::check::Verdict;
 use super::media::Ask;
 use super::media::NoBody;
+use super::rate::RateFloor;
 use super::reply;
 use super::reply::Refusal;
 use crate::api::ApiErrorKind;
@@ -26,6 +24,7 @@ use crate::domain::key::StoreKey;
 use crate::domain::recording::StatusClass;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
+use crate::domain::tally::Cause;
 use crate::http::retry;
 use crate::store::BodyPlan;
 use crate::store::SealedBody;
@@ -43,9 +42,9 @@ enum Setback {
     /// The link ran out.
     LinkRanOut(String),
     /// The link is fine and the body is withheld.
-    Withheld(String),
+    Withheld(Cause, String),
     /// It broke off; worth another request now.
-    BrokeOff(String),
+    BrokeOff(Cause, String),
     /// Nothing more to try now.
     Final(FetchError),
 }
@@ -98,7 +97,11 @@ impl<'a> Fetch<'a> {
             let setback = match self.advance().await {
                 Ok(Some(whole)) => {
                     if self.stop.is_cancelled() {
-                        return Err(FetchError::new(FailureKind::Stopped, "stopped before storing"));
+                        return Err(FetchError::new(
+                            FailureKind::Stopped,
+                            Cause::Stopped,
+                            "stopped before storing",
+                        ));
                     }
                     let Whole {
                         sealed,
@@ -115,19 +118,19 @@ impl<'a> Fetch<'a> {
                 Setback::LinkRanOut(why) => {
                     renewals += 1;
                     if renewals > MOST_RENEWALS {
-                        return Err(FetchError::new(FailureKind::NoLink, why));
+                        return Err(FetchError::new(FailureKind::NoLink, Cause::LinkExpired, why));
                     }
                     self.ticket = None;
                 }
                 // With a link minted for this fetch, the answer is final for now; with an older one it may be stale.
-                Setback::Withheld(why) if self.minted => return Err(FetchError::transient(why)),
-                Setback::Withheld(_) => self.ticket = None,
-                Setback::BrokeOff(why) => match waits.next() {
+                Setback::Withheld(cause, why) if self.minted => return Err(FetchError::transient(cause, why)),
+                Setback::Withheld(..) => self.ticket = None,
+                Setback::BrokeOff(cause, why) => match waits.next() {
                     Some(wait) if Instant::now() + wait < self.deadline => {
                         tracing::debug!(recording.id = %self.job.recording.id, error = %why, "body will be asked for again");
                         self.stoppable(tokio::time::sleep(wait)).await?;
                     }
-                    _ => return Err(FetchError::transient(why)),
+                    _ => return Err(FetchError::transient(cause, why)),
                 },
             }
         }
@@ -148,6 +151,10 @@ impl<'a> Fetch<'a> {
     async fn advance(&mut self) -> Result<Option<Whole>, Setback> {
         let ticket = self.live_ticket().await?;
         let ask = self.body.as_ref().map(Body::ask).unwrap_or_default();
+        if ask.from_byte == 0 {
+            let life_left = ticket.life_left(self.fetcher.api.clock());
+            self.fetcher.tallies.link_life.observe(life_left.as_secs_f64());
+        }
         let opened = self.stoppable(self.fetcher.media.open(&ticket, &ask)).await;
         match opened.map_err(Setback::Final)? {
             Ok(response) => self.receive(response, &ask).await?,
@@ -186,7 +193,7 @@ impl<'a> Fetch<'a> {
                 self.body = Some(body);
                 Ok(None)
             }
-            Verdict::Bad(why) => Err(Setback::Final(FetchError::transient(why))),
+            Verdict::Bad(cause, why) => Err(Setback::Final(FetchError::transient(cause, why))),
         }
     }
 
@@ -211,7 +218,13 @@ impl<'a> Fetch<'a> {
             .fetcher
             .workspaces
             .get(&self.job.recording.workspace)
-            .ok_or_else(|| FetchError::new(FailureKind::WorkspaceDenied, "the workspace is not configured"))?;
+            .ok_or_else(|| {
+                FetchError::new(
+                    FailureKind::WorkspaceDenied,
+                    Cause::Internal,
+                    "the workspace is not configured",
+                )
+            })?;
         if let (Some(window), false) = (self.job.backlog, self.minted) {
             let margin = self.fetcher.options.expiry_margin;
             let link = self
@@ -226,45 +239,50 @@ impl<'a> Fetch<'a> {
         let listed = match self.stoppable(workspace.recording(self.job.recording.id)).await? {
             Ok(listed) => listed,
             Err(error) => {
-                let kind = match error.kind {
-                    ApiErrorKind::Denied => FailureKind::WorkspaceDenied,
-                    ApiErrorKind::NotFound => FailureKind::Gone,
-                    ApiErrorKind::Malformed | ApiErrorKind::Refused => FailureKind::Transient,
-                    ApiErrorKind::RateLimited(_) | ApiErrorKind::Unavailable => FailureKind::NoLink,
+                let (kind, cause) = match error.kind {
+                    ApiErrorKind::Denied => (FailureKind::WorkspaceDenied, Cause::Denied),
+                    ApiErrorKind::NotFound => (FailureKind::Gone, Cause::Gone),
+                    ApiErrorKind::Malformed | ApiErrorKind::Refused => (FailureKind::Transient, Cause::NoLink),
+                    ApiErrorKind::RateLimited(_) | ApiErrorKind::Unavailable => (FailureKind::NoLink, Cause::NoLink),
                 };
-                return Err(FetchError::new(kind, format!("asked for a fresh link: {error}")));
+                return Err(FetchError::new(kind, cause, format!("asked for a fresh link: {error}")));
             }
         };
         let status = &listed.recording.status;
         match status.class() {
             StatusClass::NoMedia => Err(FetchError::new(
                 FailureKind::Gone,
+                Cause::Gone,
                 format!("upstream has no media: its status is {}", status.as_str()),
             )),
             StatusClass::Pending => Err(FetchError::new(
                 FailureKind::NoLink,
+                Cause::NoLink,
                 format!("upstream took it back: its status is {}", status.as_str()),
             )),
-            StatusClass::Available => listed
-                .ticket
-                .ok_or_else(|| FetchError::transient("upstream calls it available but gives no usable link")),
+            StatusClass::Available => listed.ticket.ok_or_else(|| {
+                FetchError::transient(Cause::NoLink, "upstream calls it available but gives no usable link")
+            }),
         }
     }
 
     fn read_refusal(&mut self, no_body: NoBody) -> Result<(), Setback> {
-        let refusal = match no_body {
-            NoBody::Broken(why) => return Err(Setback::BrokeOff(why)),
-            NoBody::NotAllowed(why) => return Err(Setback::Final(FetchError::transient(why))),
-            NoBody::Refused(refusal) => refusal,
+        let (cause, refusal) = match no_body {
+            NoBody::Broken(cause, why) => return Err(Setback::BrokeOff(cause, why)),
+            NoBody::NotAllowed(why) => return Err(Setback::Final(FetchError::transient(Cause::RefusedHost, why))),
+            NoBody::Refused(cause, refusal) => (cause, refusal),
         };
         match refusal {
             Refusal::Expired(why) => Err(Setback::LinkRanOut(why)),
-            Refusal::Withheld(why) => Err(Setback::Withheld(why)),
-            Refusal::Busy(why) => Err(Setback::BrokeOff(why)),
-            Refusal::Odd(why) => Err(Setback::Final(FetchError::transient(why))),
+            Refusal::Withheld(why) => Err(Setback::Withheld(cause, why)),
+            Refusal::Busy(why) => Err(Setback::BrokeOff(cause, why)),
+            Refusal::Odd(why) => Err(Setback::Final(FetchError::transient(cause, why))),
             Refusal::Changed => {
                 self.body = None;
-                Err(Setback::BrokeOff("the object changed while it was fetched".to_owned()))
+                Err(Setback::BrokeOff(
+                    Cause::Length,
+                    "the object changed while it was fetched".to_owned(),
+                ))
             }
             Refusal::OutOfRange(total) => {
                 let at_hand = self.body.as_ref().map(|body| body.staged.received_bytes());
@@ -274,6 +292,7 @@ impl<'a> Fetch<'a> {
                 }
                 self.body = None;
                 Err(Setback::BrokeOff(
+                    Cause::Length,
                     "the object is shorter than what was fetched of it".to_owned(),
                 ))
             }
@@ -286,6 +305,7 @@ impl<'a> Fetch<'a> {
             self.take_up(&response, ask)?;
         } else if response.status() == StatusCode::PARTIAL_CONTENT {
             return Err(Setback::Final(FetchError::transient(
+                Cause::Length,
                 "the media host sent a part where the whole was asked for",
             )));
         } else {
@@ -295,6 +315,7 @@ impl<'a> Fetch<'a> {
                 .is_some_and(|body| body.announced.size_bytes == Some(body.staged.received_bytes()));
             if had_whole {
                 return Err(Setback::Final(FetchError::transient(
+                    Cause::Length,
                     "the body looks cut short, and the media host does not say whether there is more",
                 )));
             }
@@ -316,6 +337,7 @@ impl<'a> Fetch<'a> {
             _ => {
                 self.body = None;
                 Err(Setback::BrokeOff(
+                    Cause::Length,
                     "the part that came does not fit what was asked for".to_owned(),
                 ))
             }
@@ -323,13 +345,13 @@ impl<'a> Fetch<'a> {
     }
 
     async fn begin(&mut self, response: &Response) -> Result<(), FetchError> {
-        let announced = Announced::read(response.headers(), response.version()).map_err(FetchError::transient)?;
+        let announced = Announced::read(response.headers(), response.version())
+            .map_err(|(cause, why)| FetchError::transient(cause, why))?;
         let max_bytes = self.fetcher.options.max_bytes;
         if let Some(size_bytes) = announced.size_bytes {
             if size_bytes > max_bytes {
-                return Err(FetchError::transient(format!(
-                    "the body is {size_bytes} bytes long, more than download.max_bytes ({max_bytes})"
-                )));
+                let why = format!("the body is {size_bytes} bytes long, more than download.max_bytes ({max_bytes})");
+                return Err(FetchError::transient(Cause::TooLarge, why));
             }
             self.fetcher.store.reserve(size_bytes).await?;
         }
@@ -360,7 +382,7 @@ impl<'a> Fetch<'a> {
             let chunk = match next {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(why) => return Err(self.keep_for_resume(body, why)),
+                Err((cause, why)) => return Err(self.keep_for_resume(body, cause, why)),
             };
             body.staged
                 .write(chunk)
@@ -373,35 +395,36 @@ impl<'a> Fetch<'a> {
                 reserve.map_err(|error| Setback::Final(error.into()))?;
             }
             if let Err(why) = rate.check(received) {
-                return Err(self.keep_for_resume(body, why));
+                return Err(self.keep_for_resume(body, Cause::Timeout, why));
             }
             if Instant::now() >= self.deadline {
-                return Err(Setback::Final(FetchError::transient(format!(
+                let why = format!(
                     "not complete within {:?} (download.total_timeout)",
                     options.total_timeout
-                ))));
+                );
+                return Err(Setback::Final(FetchError::transient(Cause::Timeout, why)));
             }
         }
         let received = body.staged.received_bytes();
         if body.announced.size_bytes.is_some_and(|announced| received < announced) {
-            return Err(self.keep_for_resume(body, "the body ended early".to_owned()));
+            return Err(self.keep_for_resume(body, Cause::Length, "the body ended early".to_owned()));
         }
         self.body = Some(body);
         Ok(())
     }
 
     /// Keeps what came of a body that broke off, if the rest can be asked for safely.
-    fn keep_for_resume(&mut self, body: Body, why: String) -> Setback {
+    fn keep_for_resume(&mut self, body: Body, cause: Cause, why: String) -> Setback {
         if body.announced.strong_etag().is_some() && body.staged.received_bytes() > 0 {
             self.body = Some(body);
         }
-        Setback::BrokeOff(why)
+        Setback::BrokeOff(cause, why)
     }
 
     async fn stoppable<T>(&self, work: impl Future<Output = T>) -> Result<T, FetchError> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(FetchError::new(FailureKind::Stopped, "stopped")),
+            () = self.stop.cancelled() => Err(FetchError::new(FailureKind::Stopped, Cause::Stopped, "stopped")),
             done = work => Ok(done),
         }
     }
@@ -414,42 +437,5 @@ impl Body {
             if_match: self.announced.strong_etag().map(str::to_owned),
             only_first: false,
         }
-    }
-}
-
-/// Breaks off bodies that trickle: slower than the least rate over a whole stall timeout.
-struct RateFloor {
-    window: Duration,
-    least_bytes: u64,
-    began: Instant,
-    had_bytes: u64,
-}
-
-impl RateFloor {
-    fn new(options: &FetcherOptions, had_bytes: u64) -> Self {
-        Self {
-            window: options.stall_timeout,
-            least_bytes: options
-                .min_rate_bytes_per_second
-                .saturating_mul(options.stall_timeout.as_secs().max(1)),
-            began: Instant::now(),
-            had_bytes,
-        }
-    }
-
-    fn check(&mut self, received: u64) -> Result<(), String> {
-        if self.began.elapsed() < self.window {
-            return Ok(());
-        }
-        let came = received.saturating_sub(self.had_bytes);
-        if came < self.least_bytes {
-            return Err(format!(
-                "only {came} bytes came within {:?} (download.min_rate)",
-                self.window
-            ));
-        }
-        self.began = Instant::now();
-        self.had_bytes = received;
-        Ok(())
     }
 }

@@ -21,6 +21,7 @@ use super::reply::Refusal;
 use crate::api::Ticket;
 use crate::domain::reach::Reach;
 use crate::domain::redact::one_line;
+use crate::domain::tally::Cause;
 use crate::http::client::MediaClient;
 use crate::http::redact::explain;
 use crate::http::resolve::refused_address;
@@ -43,9 +44,9 @@ pub(super) struct Ask {
 #[derive(Debug)]
 pub(super) enum NoBody {
     /// The host said no.
-    Refused(Refusal),
+    Refused(Cause, Refusal),
     /// No answer, or a broken one.
-    Broken(String),
+    Broken(Cause, String),
     /// The link, or a redirect, leads where we do not go.
     NotAllowed(String),
 }
@@ -111,12 +112,12 @@ impl Media {
                     "the media host {} is not connected to: {refused} (download.private_hosts)",
                     one_line(url.host_str().unwrap_or_default(), 100)
                 )),
-                None => NoBody::Broken(explain(error)),
+                None => NoBody::Broken(Cause::Connection, explain(error)),
             }),
-            Err(_) => Err(NoBody::Broken(format!(
-                "no answer within {:?} (download.stall_timeout)",
-                self.stall_timeout
-            ))),
+            Err(_) => Err(NoBody::Broken(
+                Cause::Timeout,
+                format!("no answer within {:?} (download.stall_timeout)", self.stall_timeout),
+            )),
         }
     }
 
@@ -132,24 +133,26 @@ impl Media {
             head.extend_from_slice(&chunk);
         }
         head.truncate(REFUSAL_HEAD_BYTES);
-        Err(NoBody::Refused(reply::read(
-            response.status(),
-            response.headers(),
-            &head,
-        )))
+        let status = response.status();
+        let cause = match status.as_u16() {
+            400..500 => Cause::HttpStatus4xx,
+            500.. => Cause::HttpStatus5xx,
+            _ => Cause::HttpStatusOther,
+        };
+        Err(NoBody::Refused(cause, reply::read(status, response.headers(), &head)))
     }
 
     /// The next bytes of a body, `None` at its end.
     ///
     /// # Errors
     /// It broke off or stalled.
-    pub async fn next(&self, response: &mut Response) -> Result<Option<Bytes>, String> {
+    pub async fn next(&self, response: &mut Response) -> Result<Option<Bytes>, (Cause, String)> {
         match timeout_at(Instant::now() + self.stall_timeout, response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(format!("the body broke off: {}", explain(error))),
-            Err(_) => Err(format!(
-                "the body stalled for {:?} (download.stall_timeout)",
-                self.stall_timeout
+            Ok(Err(error)) => Err((Cause::Connection, format!("the body broke off: {}", explain(error)))),
+            Err(_) => Err((
+                Cause::Timeout,
+                format!("the body stalled for {:?} (download.stall_timeout)", self.stall_timeout),
             )),
         }
     }

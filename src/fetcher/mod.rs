@@ -6,6 +6,7 @@
 mod check;
 mod fetch;
 mod media;
+mod rate;
 mod refill;
 pub mod reply;
 
@@ -35,12 +36,15 @@ use crate::domain::recording::History;
 use crate::domain::redact::one_line;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
+use crate::domain::tally::Cause;
+use crate::domain::tally::Tallies;
 use crate::http::client::ClientError;
 use crate::http::client::MediaClient;
 use crate::http::resolve::by_the_system;
 use crate::http::roots::ExtraRoots;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::StoreErrorKind;
 
 /// How bodies are fetched.
 #[derive(Debug, Clone)]
@@ -112,31 +116,35 @@ impl Window {
 pub struct FetchError {
     /// What to do about it.
     pub kind: FailureKind,
+    /// What it is counted as.
+    pub cause: Cause,
     /// What happened, in one line and without secrets.
     pub reason: String,
 }
 
 impl FetchError {
-    fn new(kind: FailureKind, reason: impl AsRef<str>) -> Self {
+    fn new(kind: FailureKind, cause: Cause, reason: impl AsRef<str>) -> Self {
         Self {
             kind,
+            cause,
             reason: one_line(reason.as_ref(), 400),
         }
     }
 
-    fn transient(reason: impl AsRef<str>) -> Self {
-        Self::new(FailureKind::Transient, reason)
+    fn transient(cause: Cause, reason: impl AsRef<str>) -> Self {
+        Self::new(FailureKind::Transient, cause, reason)
     }
 }
 
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> Self {
-        let kind = if error.is_local() {
-            FailureKind::Local
-        } else {
-            FailureKind::Transient
+        let (kind, cause) = match error.kind {
+            StoreErrorKind::Local => (FailureKind::Local, Cause::Local),
+            StoreErrorKind::Conflict => (FailureKind::Transient, Cause::Conflict),
+            StoreErrorKind::TooLarge => (FailureKind::Transient, Cause::TooLarge),
+            StoreErrorKind::Invalid => (FailureKind::Transient, Cause::Internal),
         };
-        Self::new(kind, chain(&error))
+        Self::new(kind, cause, chain(&error))
     }
 }
 
@@ -151,6 +159,7 @@ pub struct Fetcher {
     media: Media,
     options: FetcherOptions,
     refills: Refills,
+    tallies: Arc<Tallies>,
 }
 
 impl Fetcher {
@@ -163,6 +172,7 @@ impl Fetcher {
         workspaces: WorkspaceApis,
         store: Store,
         options: FetcherOptions,
+        tallies: Arc<Tallies>,
     ) -> Result<Self, ClientError> {
         Ok(Self {
             refills: Refills::new(workspaces.keys()),
@@ -171,6 +181,7 @@ impl Fetcher {
             workspaces,
             store,
             options,
+            tallies,
         })
     }
 
@@ -226,7 +237,10 @@ impl Fetcher {
             );
             return Ok(object);
         }
-        Fetch::new(self, &job, stop).run(&key).await
+        let (under_way, begun) = (self.tallies.enter(), Instant::now());
+        let object = Fetch::new(self, &job, stop).run(&key).await?;
+        under_way.whole(begun.elapsed(), object.size_bytes);
+        Ok(object)
     }
 }
 
@@ -235,20 +249,21 @@ impl Fetcher {
 /// # Errors
 /// Says what stands in the way.
 pub async fn first_byte(options: &FetcherOptions, ticket: &Ticket) -> Result<Duration, FetchError> {
-    let media = media(options).map_err(|error| FetchError::transient(chain(&error)))?;
+    let media = media(options).map_err(|error| FetchError::transient(Cause::Internal, chain(&error)))?;
     let begun = Instant::now();
     let ask = Ask {
         only_first: true,
         ..Ask::default()
     };
     let mut response = media.open(ticket, &ask).await.map_err(|no_body| match no_body {
-        NoBody::NotAllowed(why) | NoBody::Broken(why) => FetchError::transient(why),
-        NoBody::Refused(refusal) => FetchError::transient(refusal.text()),
+        NoBody::NotAllowed(why) => FetchError::transient(Cause::RefusedHost, why),
+        NoBody::Broken(cause, why) => FetchError::transient(cause, why),
+        NoBody::Refused(cause, refusal) => FetchError::transient(cause, refusal.text()),
     })?;
     match media.next(&mut response).await {
         Ok(Some(_)) => Ok(begun.elapsed()),
-        Ok(None) => Err(FetchError::transient("the body is empty")),
-        Err(why) => Err(FetchError::transient(why)),
+        Ok(None) => Err(FetchError::transient(Cause::Length, "the body is empty")),
+        Err((cause, why)) => Err(FetchError::transient(cause, why)),
     }
 }
 

@@ -19,6 +19,9 @@ use crate::catalog::ClaimEnd;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::report::DrainReport;
+use crate::domain::tally::Cause;
+use crate::domain::tally::DownloadOutcome;
+use crate::domain::tally::Tallies;
 use crate::fetcher::Fetcher;
 
 /// How the queue works.
@@ -67,6 +70,7 @@ pub struct Queue {
     options: QueueOptions,
     workspaces: Vec<WorkspaceName>,
     due_hint: Arc<Notify>,
+    tallies: Arc<Tallies>,
     progress: watch::Sender<DrainReport>,
 }
 
@@ -80,6 +84,7 @@ impl Queue {
         options: QueueOptions,
         workspaces: Vec<WorkspaceName>,
         due_hint: Arc<Notify>,
+        tallies: Arc<Tallies>,
     ) -> Self {
         Self {
             catalog,
@@ -88,6 +93,7 @@ impl Queue {
             options,
             workspaces,
             due_hint,
+            tallies,
             progress: watch::Sender::default(),
         }
     }
@@ -110,7 +116,17 @@ impl Queue {
 
 impl Queue {
     /// Counts and logs an ending that is on stable storage.
-    fn tell(&self, claim: &Claim, end: &ClaimEnd) {
+    fn tell(&self, claim: &Claim, end: &ClaimEnd, cause: Cause) {
+        let outcome = match end {
+            ClaimEnd::Completed(_) => DownloadOutcome::Archived,
+            ClaimEnd::Failed { spent: true, .. } => DownloadOutcome::GivenUp,
+            ClaimEnd::Failed { .. } => DownloadOutcome::Failed,
+            ClaimEnd::Gone { .. } => DownloadOutcome::Gone,
+            ClaimEnd::Released { .. } => DownloadOutcome::Released,
+        };
+        self.tallies
+            .workspace(&claim.recording.workspace)
+            .download(outcome, cause);
         let (workspace, id) = (&claim.recording.workspace, &claim.recording.id);
         match end {
             ClaimEnd::Completed(object) => tracing::info!(

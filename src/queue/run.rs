@@ -27,6 +27,7 @@ use crate::domain::ids::WorkspaceName;
 use crate::domain::recording::Format;
 use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
+use crate::domain::tally::Cause;
 use crate::fetcher::FetchError;
 use crate::fetcher::FetchJob;
 use crate::fetcher::Window;
@@ -75,6 +76,8 @@ pub(super) struct Run<'a> {
     in_flight: JoinSet<Result<StoredObject, FetchError>>,
     claims: HashMap<Id, Claim>,
     endings: Vec<(Claim, ClaimEnd)>,
+    /// What each of `endings` is counted as.
+    causes: Vec<Cause>,
     endings_due: Option<Instant>,
     may_be_due: bool,
     look_again: Instant,
@@ -95,6 +98,7 @@ impl<'a> Run<'a> {
             in_flight: JoinSet::new(),
             claims: HashMap::new(),
             endings: Vec::new(),
+            causes: Vec::new(),
             endings_due: None,
             may_be_due: true,
             look_again: Instant::now(),
@@ -116,6 +120,7 @@ impl<'a> Run<'a> {
             self.take_last_look();
             self.claim().await?;
             if self.in_flight.is_empty() && self.endings.is_empty() && self.is_over()? {
+                self.queue.tallies.local_fault.over();
                 return Ok(());
             }
             self.wait().await;
@@ -314,6 +319,7 @@ impl<'a> Run<'a> {
                     error.id(),
                     Err(FetchError {
                         kind: FailureKind::Transient,
+                        cause: Cause::Internal,
                         reason,
                     }),
                 )
@@ -322,16 +328,27 @@ impl<'a> Run<'a> {
         let Some(claim) = self.claims.remove(&id) else {
             return;
         };
-        let end = match result {
-            Ok(object) => ClaimEnd::Completed(object),
-            Err(error) => self.failed(&claim, error),
+        let (end, cause) = match result {
+            Ok(object) => (ClaimEnd::Completed(object), Cause::None),
+            Err(error) => {
+                let cause = error.cause;
+                (self.failed(&claim, error), cause)
+            }
         };
+        if !matches!(cause, Cause::Denied | Cause::Local | Cause::Stopped) {
+            self.queue
+                .tallies
+                .workspace(&claim.recording.workspace)
+                .view_denied
+                .over();
+        }
+        self.causes.push(cause);
         self.endings.push((claim, end));
         self.endings_due.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
     }
 
     fn failed(&mut self, claim: &Claim, error: FetchError) -> ClaimEnd {
-        let FetchError { kind, reason } = error;
+        let FetchError { kind, reason, .. } = error;
         let attempts = claim.history.attempts + u32::from(kind.counts());
         let max_attempts = self.queue.options.max_attempts;
         let wait = |rest: Duration| self.queue.clock.now().after(jittered(rest));
@@ -353,6 +370,8 @@ impl<'a> Run<'a> {
                 not_before: Some(wait(NO_LINK_REST)),
             },
             FailureKind::WorkspaceDenied => {
+                let tally = self.queue.tallies.workspace(&claim.recording.workspace);
+                tally.view_denied.met(&reason);
                 let rested = self
                     .resting
                     .insert(claim.recording.workspace.clone(), Instant::now() + DENIED_REST);
@@ -390,8 +409,8 @@ impl<'a> Run<'a> {
             Ok(()) => {
                 self.unwritten_since = None;
                 self.endings_due = None;
-                for (claim, end) in self.endings.drain(..) {
-                    self.queue.tell(&claim, &end);
+                for ((claim, end), cause) in self.endings.drain(..).zip(self.causes.drain(..)) {
+                    self.queue.tell(&claim, &end, cause);
                 }
                 Ok(())
             }
@@ -413,6 +432,7 @@ impl<'a> Run<'a> {
 
     fn begin_local_fault(&mut self, reason: String) {
         if self.local_fault.is_none() {
+            self.queue.tallies.local_fault.met(&reason);
             tracing::error!(error = %reason, "this machine does not take recordings; nothing is begun until it does");
             self.local_fault = Some(LocalFault {
                 reason,
@@ -432,12 +452,17 @@ impl<'a> Run<'a> {
         };
         match self.queue.fetcher.ready().await {
             Ok(()) if self.unwritten_since.is_none() => {
+                self.queue.tallies.local_fault.over();
                 tracing::info!("this machine takes recordings again");
                 self.local_fault = None;
                 self.may_be_due = true;
             }
-            Ok(()) => fault.look_at = Instant::now() + fault.rest,
+            Ok(()) => {
+                self.queue.tallies.local_fault.met(&fault.reason);
+                fault.look_at = Instant::now() + fault.rest;
+            }
             Err(error) => {
+                self.queue.tallies.local_fault.met(&error.reason);
                 fault.reason = error.reason;
                 fault.rest = (fault.rest * 2).min(LONGEST_LOCAL_REST);
                 fault.look_at = Instant::now() + fault.rest;

@@ -87,6 +87,15 @@ pub struct ArchiveGlance {
     pub free_bytes: u64,
 }
 
+/// Room on the archive's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Free bytes that this user may take, the reserve included.
+    pub free_bytes: u64,
+    /// Free bytes that are never taken.
+    pub reserve_bytes: u64,
+}
+
 /// An open archive, of which this process is the only writer until every clone and every body is dropped.
 #[derive(Clone)]
 pub struct Store {
@@ -204,6 +213,23 @@ impl Store {
     /// When the file system does not tell.
     pub fn free_bytes(&self) -> io::Result<u64> {
         durable::free_bytes(&self.root.staging)
+    }
+
+    /// How much room there is, and how much of it is kept.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the file system does not tell.
+    pub async fn space(&self) -> Result<Space, StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("ask for the free space of", move || {
+            let free_bytes = durable::free_bytes(&root.staging)
+                .map_err(|refused| StoreError::local("ask for the free space of", STAGING, refused))?;
+            Ok(Space {
+                free_bytes,
+                reserve_bytes: root.min_free_bytes,
+            })
+        })
+        .await
     }
 
     /// Tries whether bodies could be stored now, with a small file that is removed again.

@@ -4,6 +4,8 @@
 
 use std::num::NonZeroU32;
 use std::num::NonZeroU64;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,9 +15,11 @@ use super::Scope;
 use super::Verifier;
 use super::VerifyError;
 use super::VerifyOptions;
+use super::VerifyProgress;
 use super::VerifyReport;
 use crate::catalog::Catalog;
 use crate::domain::clock::SharedClock;
+use crate::domain::tally::Tallies;
 use crate::store::StoreReader;
 
 /// Between the beginnings of two parts.
@@ -36,17 +40,25 @@ pub struct Scrub {
     catalog: Catalog,
     clock: SharedClock,
     options: ScrubOptions,
+    tallies: Arc<Tallies>,
 }
 
 impl Scrub {
     /// Over this catalog and this archive.
     #[must_use]
-    pub fn new(catalog: Catalog, files: StoreReader, clock: SharedClock, options: ScrubOptions) -> Self {
+    pub fn new(
+        catalog: Catalog,
+        files: StoreReader,
+        clock: SharedClock,
+        options: ScrubOptions,
+        tallies: Arc<Tallies>,
+    ) -> Self {
         Self {
             verifier: Verifier::new(catalog.reader(), Some(catalog.clone()), files),
             catalog,
             clock,
             options,
+            tallies,
         }
     }
 
@@ -69,7 +81,23 @@ impl Scrub {
             bytes_per_second: Some(self.options.bytes_per_second),
             by_daemon: true,
         };
-        let progress = watch::Sender::default();
-        Ok(Some(self.verifier.run(&options, now, stop, &progress).await?))
+        let (progress, mut seen) = watch::channel(VerifyProgress::default());
+        let mut reading = pin!(self.verifier.run(&options, now, stop, &progress));
+        let mut bytes = 0;
+        let report = loop {
+            let ended = tokio::select! {
+                ended = &mut reading => Some(ended),
+                Ok(()) = seen.changed() => None,
+            };
+            let progress = *seen.borrow_and_update();
+            self.tallies
+                .reread(progress.checked, progress.bytes - bytes, progress.total);
+            bytes = progress.bytes;
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        self.tallies.end_rereading();
+        Ok(Some(report?))
     }
 }

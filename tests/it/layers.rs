@@ -21,6 +21,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("verify", &["domain", "catalog", "store"]),
     ("queue", &["domain", "catalog", "fetcher"]),
     ("scheduler", &["domain", "lister", "sweep", "verify"]),
+    ("standing", &["domain", "catalog", "store"]),
     (
         "config",
         &[
@@ -52,6 +53,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "verify",
             "queue",
             "scheduler",
+            "standing",
             "config",
         ],
     ),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use anyhow::ensure;
 use birdkeep::app::App;
+use birdkeep::app::Observer;
 use birdkeep::catalog::CatalogReader;
 use birdkeep::catalog::ListFilter;
 use birdkeep::catalog::RecordingRow;
@@ -236,7 +237,8 @@ impl House {
             Trouble::Endless => drop(self.bird.fault(FaultRule::list(ApiAction::Endless(Endless::SameToken)))),
             Trouble::Media => drop(self.bird.fault(FaultRule::media(MediaAction::html_as("audio/mpeg")))),
         }
-        let app = App::open(&self.config, Arc::clone(&self.clock) as SharedClock).await?;
+        let observer = Observer::new(Arc::clone(&self.clock) as SharedClock);
+        let app = App::open(&self.config, Arc::clone(&self.clock) as SharedClock, &observer).await?;
         let report = app.run_once(&Lifecycle::unattended(self.config.shutdown.grace)).await?;
         self.bird.clear_faults();
         let reader = CatalogReader::open(&self.archive.catalog_path()).await?;
