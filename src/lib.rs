@@ -25,6 +25,8 @@ pub mod scheduler;
 
 pub mod standing;
 
+pub mod notify;
+
 pub mod app;
 
 pub mod cli;

@@ -113,6 +113,7 @@ impl Scheduler {
 
     /// One pass over one workspace: a full walk where one is due, a poll otherwise.
     pub async fn pass(&self, workspace: &WorkspaceName, soft: &CancellationToken) -> Pass {
+        self.tallies.workspace(workspace).passes_begun.add(1);
         let result = async {
             let full_due = self
                 .lister
@@ -298,6 +299,7 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
         Ok(walk) => walk,
         Err(error) => {
             workspace.failing.met(&chain(error));
+            workspace.passes_ended.add(1);
             return;
         }
     };
@@ -320,6 +322,7 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
         WalkOutcome::Stopped => WalkEnd::Stopped,
     };
     workspace.walk(walk.report.kind, end);
+    workspace.passes_ended.add(u64::from(end != WalkEnd::Stopped));
 }
 
 fn tell_walk(workspace: &WorkspaceName, walk: &Walk) {

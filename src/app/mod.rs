@@ -6,6 +6,7 @@ mod backup;
 mod build;
 mod dry_run;
 mod key_file;
+mod notices;
 mod preflight;
 mod rebuild;
 mod verify;
@@ -25,6 +26,7 @@ pub use backup::backup;
 pub use build::App;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
+pub use notices::notifier;
 pub use preflight::Finding;
 pub use preflight::Level;
 pub use preflight::preflight;
@@ -41,6 +43,8 @@ use crate::domain::report::WalkOutcome;
 use crate::domain::state::State;
 use crate::lifecycle;
 use crate::lifecycle::Lifecycle;
+pub use crate::notify::Notifier;
+use crate::notify::Watching;
 use crate::queue::QueueError;
 use crate::queue::Stop;
 use crate::queue::Until;
@@ -85,7 +89,7 @@ impl App {
     ///
     /// # Errors
     /// A part ended unasked: the catalog cannot be used, or a fault in the program.
-    pub async fn run(self, life: &Lifecycle) -> anyhow::Result<()> {
+    pub async fn run(self, life: &Lifecycle, notifier: &Arc<Notifier>) -> anyhow::Result<()> {
         let stop = Stop {
             soft: life.soft().clone(),
             hard: life.hard().clone(),
@@ -102,6 +106,9 @@ impl App {
             return Ok(());
         }
         observer.phase_is(Phase::Running);
+        let over = CancellationToken::new();
+        let watching = self.watching(notifier).await;
+        let watched = tokio::spawn(watching.run(life.soft().clone(), over.clone()));
         let (scheduler, soft) = (Arc::clone(&self.scheduler), life.soft().clone());
         let walks = tokio::spawn(async move { scheduler.run(&soft).await });
         let queue = Arc::clone(&self.queue);
@@ -119,6 +126,8 @@ impl App {
             () = overdue(life) => Err(anyhow!("what was in flight did not end within {LAST_WAIT:?} of the hard stop")),
         };
         told.abort();
+        over.cancel();
+        drop(watched.await);
         self.close().await;
         ended
     }
@@ -127,7 +136,7 @@ impl App {
     ///
     /// # Errors
     /// The work could not be done: the catalog or the disk cannot be used.
-    pub async fn run_once(self, life: &Lifecycle) -> anyhow::Result<OnceReport> {
+    pub async fn run_once(self, life: &Lifecycle, notifier: &Arc<Notifier>) -> anyhow::Result<OnceReport> {
         let stop = Stop {
             soft: life.soft().clone(),
             hard: life.hard().clone(),
@@ -138,6 +147,7 @@ impl App {
                 "stopped before the restored catalog was level with the archive"
             ));
         }
+        let watching = self.watching(notifier).await;
         let walks_over = CancellationToken::new();
         let (queue, until) = (Arc::clone(&self.queue), Until::Drained(walks_over.clone()));
         let fetches = tokio::spawn(async move { queue.run(until, &stop).await });
@@ -161,6 +171,7 @@ impl App {
                 Ok(walk) => Some((pass.workspace, walk.report.outcome.to_text())),
             })
             .collect();
+        watching.end().await;
         let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {
@@ -184,6 +195,12 @@ impl App {
             drained,
             workspaces,
         })
+    }
+
+    async fn watching(&self, notifier: &Arc<Notifier>) -> Watching {
+        let (notifier, observer) = (Arc::clone(notifier), Arc::clone(&self.observer));
+        let archive_id = self.store.archive_id().to_owned();
+        Watching::begin(notifier, observer, self.reader(), archive_id).await
     }
 
     /// What has been fetched so far, as it is.

@@ -205,6 +205,7 @@ fn run_outcome() -> Outcome {
     for workspace in &loaded.config.workspaces {
         telemetry::hide(workspace.credential.secret.clone());
     }
+    loaded.config.notify.secrets().into_iter().for_each(telemetry::hide);
     let workers = std::thread::available_parallelism().map_or(MOST_WORKERS, |cores| cores.get().min(MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

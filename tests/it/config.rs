@@ -144,11 +144,12 @@ fn the_example_names_every_key_and_no_other() {
         "tls",
         "http",
         "shutdown",
+        "notify",
         "workspaces.support",
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 43, "{known:?}");
+    assert_eq!(known.len(), 48, "{known:?}");
 }
 
 #[test]

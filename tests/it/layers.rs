@@ -22,6 +22,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("queue", &["domain", "catalog", "fetcher"]),
     ("scheduler", &["domain", "lister", "sweep", "verify"]),
     ("standing", &["domain", "catalog", "store"]),
+    ("notify", &["domain", "telemetry", "http", "catalog", "standing"]),
     (
         "config",
         &[
@@ -34,6 +35,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "fetcher",
             "queue",
             "scheduler",
+            "notify",
         ],
     ),
     (
@@ -54,6 +56,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "queue",
             "scheduler",
             "standing",
+            "notify",
             "config",
         ],
     ),

@@ -19,6 +19,7 @@ mod hostile;
 mod layers;
 mod listing;
 mod model;
+mod notifying;
 mod pace;
 mod rebuilding;
 mod rotating;
