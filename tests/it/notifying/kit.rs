@@ -88,10 +88,10 @@ impl Switch {
 
     /// Waits until it was told what is wanted.
     pub(super) async fn wait_for(&mut self, wanted: impl FnMut(&Vec<Told>) -> bool) {
-        let waited = tokio::time::timeout(PATIENCE, self.told.wait_for(wanted))
+        let came = tokio::time::timeout(PATIENCE, self.told.wait_for(wanted))
             .await
             .map(drop);
-        assert!(waited.is_ok(), "it was told only {:?}", self.words());
+        assert!(came.is_ok(), "it was told only {:?}", self.words());
     }
 }
 
