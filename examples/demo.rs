@@ -27,6 +27,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use anyhow::anyhow;
 use anyhow::bail;
+use birdkeep::app;
 use birdkeep::app::App;
 use birdkeep::app::ArchiveView;
 use birdkeep::app::Observer;
@@ -217,9 +218,10 @@ impl Demo {
         )
         .await?;
         let life = Lifecycle::unattended(self.config.shutdown.grace);
+        let notifier = app::notifier(&self.config)?;
         let task = tokio::spawn({
             let life = life.clone();
-            async move { app.run(&life, None).await }
+            async move { app.run(&life, &notifier, None).await }
         });
         *self.running.lock().unwrap() = Some(Running { life, task });
         Ok(())

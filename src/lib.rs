@@ -27,6 +27,7 @@ pub mod standing;
 
 pub mod metrics;
 
+pub mod notify;
 pub mod web;
 
 pub mod app;

@@ -113,6 +113,7 @@ impl Scheduler {
 
     /// One pass over one workspace: a full walk where one is due, a poll otherwise.
     pub async fn pass(&self, workspace: &WorkspaceName, soft: &CancellationToken) -> Pass {
+        self.tallies.workspace(workspace).passes_begun.add(1);
         let result = async {
             let full_due = self
                 .lister
@@ -305,6 +306,7 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
         Ok(walk) => walk,
         Err(error) => {
             workspace.failing.met(&chain(error));
+            workspace.passes_ended.add(1);
             return;
         }
     };
@@ -327,6 +329,7 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
         WalkOutcome::Stopped => WalkEnd::Stopped,
     };
     workspace.walk(walk.report.kind, end);
+    workspace.passes_ended.add(u64::from(end != WalkEnd::Stopped));
 }
 
 /// A walk is news that changed something, or went through the whole list to its end.

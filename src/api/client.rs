@@ -16,13 +16,13 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::header::DATE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
-use secrecy::ExposeSecret;
-use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::credential::Credential;
+use super::credential::HeldCredential;
 use super::error::ApiError;
 use super::error::ApiErrorKind;
 use super::metrics;
@@ -40,7 +40,6 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
-use crate::domain::redact::BLANK;
 use crate::domain::redact::one_line;
 use crate::domain::tally::ApiOutcome;
 use crate::domain::tally::Tallies;
@@ -55,9 +54,6 @@ use crate::http::roots::ExtraRoots;
 
 /// Replies up to this size are read side by side, larger ones one at a time: Bird's are a quarter of this.
 const SMALL_REPLY_BYTES: u64 = 1024 * 1024;
-
-/// Keys shorter than this are not looked for in what upstream says: blanking them would garble it and hide little.
-const SHORTEST_KEY: usize = 6;
 
 /// How much of a refusal's body is read.
 const REFUSAL_HEAD_BYTES: usize = 16 * 1024;
@@ -79,24 +75,6 @@ pub struct ApiOptions {
     pub roots: ExtraRoots,
     /// What of a page is read and kept.
     pub items: ItemLimits,
-}
-
-/// How a credential is presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// `Authorization: AccessKey …`, Bird's own.
-    AccessKey,
-    /// `Authorization: Bearer …`.
-    Bearer,
-}
-
-/// What opens a workspace.
-#[derive(Clone)]
-pub struct Credential {
-    /// How it is presented.
-    pub scheme: Scheme,
-    /// The key or token.
-    pub secret: SecretString,
 }
 
 /// A workspace and what opens it.
@@ -168,7 +146,9 @@ impl Api {
             pace: Pace::new(self.options.requests_per_second),
             tally: self.tallies.workspace(&access.name),
             api: Arc::clone(self),
-            access,
+            name: access.name,
+            id: access.id,
+            credential: HeldCredential::new(access.credential),
         }
     }
 }
@@ -186,7 +166,9 @@ pub struct ListQuery {
 /// The API of one workspace.
 pub struct WorkspaceApi {
     pub(super) api: Arc<Api>,
-    access: WorkspaceAccess,
+    name: WorkspaceName,
+    id: WorkspaceId,
+    pub(super) credential: HeldCredential,
     pub(super) pace: Pace,
     tally: Arc<WorkspaceTally>,
 }
@@ -195,7 +177,7 @@ impl WorkspaceApi {
     /// The workspace's name.
     #[must_use]
     pub const fn name(&self) -> &WorkspaceName {
-        &self.access.name
+        &self.name
     }
 
     /// What all workspaces share.
@@ -256,21 +238,9 @@ impl WorkspaceApi {
             .map_or_else(|error| outcome(error.kind), |_| ApiOutcome::Ok);
         self.tally.request(ended);
         read.map_err(|error| ApiError {
-            what: self.without_our_key(error.what.as_bytes()),
+            what: self.credential.blanked_in(error.what.as_bytes()),
             ..error
         })
-    }
-
-    /// What upstream says, without our key: a reply that repeats it must not bring it into the catalog or a log.
-    fn without_our_key(&self, said: &[u8]) -> String {
-        let (said, key) = (
-            String::from_utf8_lossy(said),
-            self.access.credential.secret.expose_secret(),
-        );
-        if key.len() < SHORTEST_KEY {
-            return said.into_owned();
-        }
-        said.replace(key, BLANK)
     }
 
     /// Upstream's own count of the workspace's recordings. Needs a right of its own.
@@ -294,18 +264,20 @@ impl WorkspaceApi {
         url.path_segments_mut()
             .map_err(|()| ApiError::new(ApiErrorKind::Refused, "api.base_url cannot have a path"))?
             .pop_if_empty()
-            .extend(["workspaces", self.access.id.as_str()])
+            .extend(["workspaces", self.id.as_str()])
             .extend(below);
         Ok(url)
     }
 
     async fn get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
         let mut waits = retry::waits();
+        let mut renewed = false;
         loop {
             let waiting = Instant::now();
             self.pace.wait().await;
             self.tally.waited.add(waiting.elapsed());
-            let error = match self.try_get(url.clone(), max).await {
+            let (authorization, edition) = self.credential.authorization()?;
+            let error = match self.try_get(url.clone(), authorization, max).await {
                 Ok(reply) => {
                     self.pace.recover();
                     return Ok(reply);
@@ -319,11 +291,16 @@ impl WorkspaceApi {
                     wait
                 }
                 ApiErrorKind::Unavailable => Duration::ZERO,
+                // Once for a request: where the new one is refused as well, that is the answer.
+                ApiErrorKind::Denied if !renewed && self.credential.renew(edition, &self.name).await => {
+                    renewed = true;
+                    continue;
+                }
                 _ => return Err(error),
             };
             match waits.next() {
                 Some(wait) if asked <= retry::LONGEST_WAIT => {
-                    tracing::debug!(workspace.name = %self.access.name, error = %error, "API request will be tried again");
+                    tracing::debug!(workspace.name = %self.name, error = %error, "API request will be tried again");
                     tokio::time::sleep(wait).await;
                     if matches!(error.kind, ApiErrorKind::RateLimited(_)) {
                         self.tally.waited.add(wait);
@@ -334,7 +311,7 @@ impl WorkspaceApi {
         }
     }
 
-    async fn try_get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
+    async fn try_get(&self, url: Url, authorization: HeaderValue, max: MaxBytes) -> Result<Reply, ApiError> {
         let unavailable = |error| ApiError::new(ApiErrorKind::Unavailable, explain(error));
         let sent = Instant::now();
         let mut response = self
@@ -343,7 +320,7 @@ impl WorkspaceApi {
             .get(url)
             .timeout(self.api.options.timeout)
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, self.authorization()?)
+            .header(AUTHORIZATION, authorization)
             .send()
             .await
             .map_err(unavailable)?;
@@ -356,7 +333,12 @@ impl WorkspaceApi {
         let status = response.status();
         if status != StatusCode::OK {
             let head = refusal_head(&mut response).await;
-            return Err(refusal(status, response.headers(), date, &self.without_our_key(&head)));
+            return Err(refusal(
+                status,
+                response.headers(),
+                date,
+                &self.credential.blanked_in(&head),
+            ));
         }
         let (mut body, mut room) = (Body::default(), None);
         while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
@@ -372,22 +354,6 @@ impl WorkspaceApi {
             })?;
         }
         Ok(Reply { body, received, room })
-    }
-
-    pub(super) fn authorization(&self) -> Result<HeaderValue, ApiError> {
-        let scheme = match self.access.credential.scheme {
-            Scheme::AccessKey => "AccessKey",
-            Scheme::Bearer => "Bearer",
-        };
-        let text = SecretString::from(format!("{scheme} {}", self.access.credential.secret.expose_secret()));
-        let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| {
-            ApiError::new(
-                ApiErrorKind::Denied,
-                "the credential has characters a header cannot carry",
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
     }
 }
 

@@ -4,6 +4,7 @@
 //! or what is done with a recording.
 
 mod client;
+mod credential;
 mod error;
 mod meaning;
 mod members;
@@ -19,11 +20,12 @@ pub mod wire;
 
 pub use client::Api;
 pub use client::ApiOptions;
-pub use client::Credential;
 pub use client::ListQuery;
-pub use client::Scheme;
 pub use client::WorkspaceAccess;
 pub use client::WorkspaceApi;
+pub use credential::Credential;
+pub use credential::Scheme;
+pub use credential::SecretSource;
 pub use error::ApiError;
 pub use error::ApiErrorKind;
 pub use meaning::read_stored;

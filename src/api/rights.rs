@@ -56,13 +56,14 @@ impl WorkspaceApi {
     /// The status of one request, sent once: what it says of rights needs no retry.
     async fn status_of(&self, method: Method, url: Result<Url, ApiError>) -> Result<u16, ApiError> {
         self.pace.wait().await;
+        let (authorization, _) = self.credential.authorization()?;
         let reply = self
             .api
             .http
             .request(method, url?)
             .timeout(self.api.options.timeout)
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, self.authorization()?)
+            .header(AUTHORIZATION, authorization)
             .send()
             .await
             .map_err(|error| ApiError::new(ApiErrorKind::Unavailable, explain(error)))?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::key_file::KeyFile;
 use crate::api::Api;
 use crate::api::ApiOptions;
 use crate::api::Credential;
@@ -150,6 +151,7 @@ pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<Wor
                     config::Scheme::Bearer => Scheme::Bearer,
                 },
                 secret: workspace.credential.secret.clone(),
+                source: KeyFile::of(&workspace.credential),
             },
         };
         (workspace.name.clone(), api.workspace(access))

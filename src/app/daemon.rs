@@ -22,6 +22,7 @@ use super::reload::Reloads;
 use crate::domain::report::DrainReport;
 use crate::lifecycle;
 use crate::lifecycle::Lifecycle;
+use crate::notify::Notifier;
 use crate::queue::Stop;
 use crate::queue::Until;
 use crate::standing::Phase;
@@ -73,14 +74,20 @@ impl App {
     ///
     /// # Errors
     /// A part ended unasked: the catalog cannot be used, or a fault in the program.
-    pub async fn run(self, life: &Lifecycle, reloads: Option<Reloads>) -> anyhow::Result<()> {
+    pub async fn run(self, life: &Lifecycle, notifier: &Arc<Notifier>, reloads: Option<Reloads>) -> anyhow::Result<()> {
         let web = listen::listen(&self.config, &self.ground.observer).await?;
-        let ended = self.run_listening(life, reloads, &web).await;
+        let ended = self.run_listening(life, notifier, reloads, &web).await;
         web.close().await;
         ended
     }
 
-    async fn run_listening(mut self, life: &Lifecycle, reloads: Option<Reloads>, web: &Web) -> anyhow::Result<()> {
+    async fn run_listening(
+        mut self,
+        life: &Lifecycle,
+        notifier: &Arc<Notifier>,
+        reloads: Option<Reloads>,
+        web: &Web,
+    ) -> anyhow::Result<()> {
         let is_copy = self.is_copy().await?;
         if is_copy {
             self.ground.observer.phase_is(Phase::Reconciling);
@@ -98,6 +105,9 @@ impl App {
             soft.cancelled().await;
             observer.phase_is(Phase::Stopping);
         });
+        let over = CancellationToken::new();
+        let watching = self.watching(notifier).await;
+        let watched = tokio::spawn(watching.run(life.soft().clone(), over.clone()));
         let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         if !is_copy {
             life.ready("running");
@@ -105,6 +115,8 @@ impl App {
         let ended = self.keep_running(life, reloads, web).await;
         told.abort();
         stopping.abort();
+        over.cancel();
+        drop(watched.await);
         self.close().await;
         ended
     }

@@ -7,7 +7,9 @@ mod build;
 mod daemon;
 mod dry_run;
 mod generation;
+mod key_file;
 mod listen;
+mod notices;
 mod once;
 mod preflight;
 mod rebuild;
@@ -26,6 +28,7 @@ pub use backup::backup;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
 pub use listen::probe;
+pub use notices::notifier;
 pub use once::OnceReport;
 pub use preflight::Finding;
 pub use preflight::Level;
@@ -47,6 +50,8 @@ use crate::config::Config;
 use crate::domain::clock::SharedClock;
 use crate::domain::report::DrainReport;
 use crate::lifecycle::Lifecycle;
+pub use crate::notify::Notifier;
+use crate::notify::Watching;
 use crate::queue::Shared;
 pub use crate::rebuild::Progress as RebuildProgress;
 pub use crate::rebuild::RebuildReport;
@@ -111,6 +116,13 @@ impl App {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<DrainReport> {
         self.ground.queues.progress()
+    }
+
+    /// One who looks at how things stand from now on, and has `notifier` told.
+    async fn watching(&self, notifier: &Arc<Notifier>) -> Watching {
+        let (notifier, observer) = (Arc::clone(notifier), Arc::clone(&self.ground.observer));
+        let archive_id = self.ground.store.archive_id().to_owned();
+        Watching::begin(notifier, observer, self.reader(), archive_id).await
     }
 
     /// Closes the catalog; the archive's lock goes with `self`.

@@ -19,6 +19,7 @@ use crate::domain::report::DrainReport;
 use crate::domain::report::WalkOutcome;
 use crate::domain::state::State;
 use crate::lifecycle::Lifecycle;
+use crate::notify::Notifier;
 use crate::queue::QueueError;
 use crate::queue::Stop;
 use crate::queue::Until;
@@ -53,7 +54,7 @@ impl App {
     ///
     /// # Errors
     /// The work could not be done: the catalog or the disk cannot be used.
-    pub async fn run_once(self, life: &Lifecycle) -> anyhow::Result<OnceReport> {
+    pub async fn run_once(self, life: &Lifecycle, notifier: &Arc<Notifier>) -> anyhow::Result<OnceReport> {
         let stop = Stop {
             soft: life.soft().clone(),
             hard: life.hard().clone(),
@@ -64,6 +65,7 @@ impl App {
                 "stopped before the restored catalog was level with the archive"
             ));
         }
+        let watching = self.watching(notifier).await;
         let walks_over = CancellationToken::new();
         let (queue, until) = (Arc::clone(&self.generation.queue), Until::Drained(walks_over.clone()));
         let fetches = tokio::spawn(async move { queue.run(until, &stop).await });
@@ -87,6 +89,7 @@ impl App {
                 Ok(walk) => Some((pass.workspace, walk.report.outcome.to_text())),
             })
             .collect();
+        watching.end().await;
         let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {

@@ -98,6 +98,7 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<String> {
         ),
         ("catalog.path", old.catalog.path != new.catalog.path),
         ("http.listen", old.http.listen != new.http.listen),
+        ("notify", !old.notify.is(&new.notify)),
         ("shutdown.grace", old.shutdown.grace != new.shutdown.grace),
     ];
     changed

@@ -11,13 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::open_catalog;
 use super::build::open_store;
+use super::notices::notifier;
 use super::view::ArchiveView;
 use crate::config::Config;
 use crate::domain::clock::SharedClock;
+use crate::domain::ids::RecordingId;
 use crate::domain::key::StoreKey;
 use crate::rebuild::Adoption;
 use crate::rebuild::adopt_unknown;
 use crate::store::ReadPace;
+use crate::store::Store;
 use crate::store::StoreReader;
 use crate::sweep::Sweep;
 use crate::verify::RepairReport;
@@ -47,12 +50,34 @@ pub async fn verify(
             None
         }
     };
+    let are_noted = notes.is_some();
     let verifier = Verifier::new(view.reader.clone(), notes.clone(), files);
     let report = verifier.run(options, clock.now(), stop, progress).await;
     if let Some(notes) = notes {
         notes.close().await.context("cannot close the catalog")?;
     }
-    Ok(report?)
+    let report = report?;
+    // A daemon reads what was noted, and tells of it.
+    let is_told_elsewhere = are_noted && Store::is_in_use(&view.dir);
+    if !report.findings.is_empty() && !is_told_elsewhere {
+        tell_findings(config, &clock, &report, view.glance.id.as_deref()).await?;
+    }
+    Ok(report)
+}
+
+/// Runs the operator's command where something was found that was not known.
+async fn tell_findings(
+    config: &Config,
+    clock: &SharedClock,
+    report: &VerifyReport,
+    archive_id: Option<&str>,
+) -> anyhow::Result<()> {
+    let new = report.findings.iter().filter(|(row, _)| row.known.is_none());
+    let new: Vec<RecordingId> = new.map(|(row, _)| row.key.recording().id).collect();
+    let all = report.findings.len() as u64;
+    let archive_id = archive_id.unwrap_or_default();
+    notifier(config)?.tell_damage(&new, all, clock.now(), archive_id).await;
+    Ok(())
 }
 
 /// Re-reads the archive as its only writer, and repairs what it finds.
@@ -98,6 +123,9 @@ pub async fn verify_and_repair(
     };
     let done = done.await;
     catalog.close().await.context("cannot close the catalog")?;
+    if let Ok((report, _)) = &done {
+        tell_findings(config, &clock, report, Some(store.archive_id())).await?;
+    }
     done
 }
 

@@ -42,6 +42,8 @@ pub struct Claim {
     pub duration_seconds: Option<i64>,
     /// The object as received, without links.
     pub metadata: String,
+    /// Whether its attempts were spent before.
+    pub was_given_up: bool,
     /// What is known besides. Without versions: those of a body archived before stay in the catalog.
     pub history: History,
     pub(super) seq: i64,
@@ -231,7 +233,9 @@ impl Catalog {
         rows.into_iter()
             .map(|row| {
                 let columns = Columns::of_recording(row.seq);
+                let state = columns.state("state", &row.state)?;
                 let claim = Claim {
+                    was_given_up: state == State::GivenUp,
                     recording: RecordingRef {
                         workspace: workspace_name(row.workspace, &row.name)?,
                         id: columns.id("id", &row.id)?,
@@ -250,7 +254,7 @@ impl Catalog {
                     revision: row.revision,
                     run_id: self.run_id,
                 };
-                Ok((columns.state("state", &row.state)?, claim))
+                Ok((state, claim))
             })
             .collect()
     }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Outcome;
 use super::hide_secrets;
 use super::select_workspaces;
+use crate::app;
 use crate::app::App;
 use crate::app::LoadAgain;
 use crate::app::Observer;
@@ -31,14 +32,21 @@ pub(super) async fn run(
     for warning in &loaded.warnings {
         tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
-    let observer = Observer::new(Arc::clone(&clock));
-    let app = App::open(config, clock, &observer).await?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
-        archive.dir = %config.archive.dir.display(), "birdkeep runs"
-    );
+    let notifier = app::notifier(config)?;
     let load: LoadAgain = Arc::new(move || load_again(&sources, &selected));
-    app.run(&life, Some(Reloads { asked, load })).await?;
+    let ran = async {
+        let observer = Observer::new(Arc::clone(&clock));
+        let app = App::open(config, clock, &observer).await?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),
+            archive.dir = %config.archive.dir.display(), "birdkeep runs"
+        );
+        app.run(&life, &notifier, Some(Reloads { asked, load })).await
+    };
+    if let Err(error) = ran.await {
+        notifier.fail(&format!("birdkeep ended: {error:#}")).await;
+        return Err(error);
+    }
     tracing::info!("birdkeep ended");
     Ok(Outcome::Well)
 }

@@ -304,6 +304,7 @@ fn hide_secrets(config: &Config) {
     if let Some(token) = &config.http.token {
         telemetry::hide(token.clone());
     }
+    config.notify.secrets().into_iter().for_each(telemetry::hide);
 }
 
 /// Keeps only the workspaces that were named, if any were.

@@ -13,12 +13,14 @@ use super::output::short_bytes;
 use super::progress;
 use crate::app;
 use crate::app::App;
+use crate::app::Notifier;
 use crate::app::Observer;
 use crate::app::OnceReport;
 use crate::config::Config;
 use crate::config::Loaded;
 use crate::domain::clock::SharedClock;
 use crate::domain::state::STATES;
+use crate::domain::state::State;
 use crate::lifecycle::Lifecycle;
 
 pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome> {
@@ -27,19 +29,54 @@ pub(super) async fn once(loaded: &Loaded, clock: SharedClock) -> Result<Outcome>
     for warning in &loaded.warnings {
         tracing::warn!(remark = warning, "the configuration is allowed, and unwise");
     }
-    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
-    let over = CancellationToken::new();
-    let bar = tokio::spawn(progress::draw(app.reader(), app.progress(), over.clone()));
-    let report = app.run_once(&life).await;
-    over.cancel();
-    drop(bar.await);
-    let report = report?;
+    let notifier = app::notifier(config)?;
+    let told = notifier.begin_pass();
+    let ended = pass(config, clock, &life, &notifier).await;
+    let outcome = match &ended {
+        _ if life.soft().is_cancelled() => None,
+        Ok(report) if report.is_complete() => Some(Ok(())),
+        Ok(report) => Some(Err(shortcomings(report).join("\n"))),
+        Err(error) => Some(Err(format!("birdkeep ended: {error:#}"))),
+    };
+    told.end(outcome).await;
+    let report = ended?;
     print(&report)?;
     Ok(if report.is_complete() {
         Outcome::Well
     } else {
         Outcome::Partly
     })
+}
+
+async fn pass(config: &Config, clock: SharedClock, life: &Lifecycle, notifier: &Arc<Notifier>) -> Result<OnceReport> {
+    let app = App::open(config, Arc::clone(&clock), &Observer::new(clock)).await?;
+    let over = CancellationToken::new();
+    let bar = tokio::spawn(progress::draw(app.reader(), app.progress(), over.clone()));
+    let report = app.run_once(life, notifier).await;
+    over.cancel();
+    drop(bar.await);
+    report
+}
+
+/// What is not as it should be after a pass, one thing a line.
+fn shortcomings(report: &OnceReport) -> Vec<String> {
+    let walks = report.walks_failed.iter();
+    let mut lines: Vec<String> = walks
+        .map(|(workspace, why)| format!("{workspace}: the list was not read to its end: {why}"))
+        .collect();
+    for workspace in &report.workspaces {
+        let open = [State::Due, State::Claimed, State::GivenUp];
+        let counts = open.map(|state| (state.as_str(), count(workspace, state)));
+        let counts = counts.into_iter().chain([("set_aside", workspace.set_aside)]);
+        let counts: Vec<String> = counts
+            .filter(|(_, count)| *count > 0)
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
+        if !counts.is_empty() {
+            lines.push(format!("{}: {}", workspace.name, counts.join(", ")));
+        }
+    }
+    lines
 }
 
 fn print(report: &OnceReport) -> Result<()> {

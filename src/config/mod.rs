@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod named_file;
 mod nearest;
+mod notify;
 mod proxies;
 mod reader;
 mod secret;
@@ -31,6 +32,8 @@ use crate::domain::host::HostPattern;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
 use crate::http::roots::ExtraRoots;
+use crate::notify::CommandLine;
+use crate::notify::EventKind;
 
 pub use fault::ConfigFaults;
 pub use fault::Fault;
@@ -74,6 +77,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// How it stops.
     pub shutdown: ShutdownConfig,
+    /// Who is told how it goes.
+    pub notify: NotifyConfig,
     /// Whose recordings, in the order of their names; at least one.
     pub workspaces: Vec<WorkspaceConfig>,
     /// Hosts of the proxies that the environment names (`HTTPS_PROXY` and its like), in lower case.
@@ -217,6 +222,19 @@ pub struct ShutdownConfig {
     pub grace: Duration,
 }
 
+/// `[notify]`. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct NotifyConfig {
+    /// The dead man's switch: https, or http on loopback. Whoever knows it can feign that all is well.
+    pub url: Option<SecretString>,
+    /// What is run for an event.
+    pub command: Option<CommandLine>,
+    /// How long a request to the one or a run of the other may take.
+    pub timeout: Duration,
+    /// The events that the command is run for; at least one.
+    pub events: Vec<EventKind>,
+}
+
 /// `[workspaces.<name>]`
 #[derive(Debug, Clone)]
 pub struct WorkspaceConfig {
@@ -289,6 +307,7 @@ impl Config {
         let tls = sections::tls(root.section("tls", false), sources);
         let http = http::read(root.section("http", false), sources);
         let shutdown = sections::shutdown(root.section("shutdown", false));
+        let notify = notify::notify(root.section("notify", true), sources);
         let section = root.section("workspaces", true);
         let any_named = section.is_value() || !section.names().is_empty();
         let workspaces = workspaces::read(section, sources);
@@ -299,7 +318,8 @@ impl Config {
 
         let mut warnings = workspaces.warnings;
         warnings.extend(http.warnings);
-        let secret_in_file = workspaces.secret_in_file || http.secret_in_file;
+        warnings.extend(notify.warnings);
+        let secret_in_file = workspaces.secret_in_file || http.secret_in_file || notify.secret_in_file;
         if let (true, true, Some(path)) = (secret_in_file, file_is_open, &path) {
             let path = path.display();
             warnings.push(format!(
@@ -326,6 +346,7 @@ impl Config {
                     tls,
                     http: http.config,
                     shutdown,
+                    notify: notify.config,
                     workspaces,
                     proxy_hosts: proxies::hosts(&sources.env),
                 };

@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use secrecy::zeroize::Zeroizing;
 
 use super::sources::Sources;
@@ -40,7 +42,21 @@ pub(super) fn locate(name: &str, sources: &Sources) -> Result<PathBuf, String> {
 /// The bytes of a file, wiped when they are dropped, and its mode; one byte more than `limit_bytes` where there are
 /// more.
 pub(super) fn read(path: &Path, limit_bytes: u64) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
-    let file = File::open(path)?;
+    read_open(File::open(path)?, limit_bytes)
+}
+
+/// As [`read`], for a file that was read before; `None` for what gives its bytes only once. Waits for no writer.
+pub(super) fn read_again(path: &Path, limit_bytes: u64) -> io::Result<Option<(Zeroizing<Vec<u8>>, u32)>> {
+    let no_waiting = OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | no_waiting, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        read_open(file, limit_bytes).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn read_open(file: File, limit_bytes: u64) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
     let found = file.metadata()?;
     let mode = found.permissions().mode();
     // With room for all from the start: a vector that moves leaves what it held behind.

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
+use super::Credential;
 use super::named_file;
 use super::sources::Sources;
 
@@ -47,26 +49,45 @@ fn read(
     folder: &Path,
     warnings: &mut Vec<String>,
 ) -> Result<(SecretString, PathBuf), String> {
-    let (bytes, mode) =
-        named_file::read(&path, FILE_LIMIT_BYTES).map_err(|error| unreadable(name, folder, &path, &error))?;
-    if mode & 0o004 != 0 {
-        let path = path.display();
-        warnings.push(format!(
-            "{key}: {path} is readable by others (mode {:03o}); chmod o-r {path}",
+    let file = named_file::read(&path, FILE_LIMIT_BYTES).map_err(|error| unreadable(name, folder, &path, &error))?;
+    let (secret, warning) = secret_in(&path, &file)?;
+    warnings.extend(warning.map(|warning| format!("{key}: {warning}")));
+    Ok((secret, path))
+}
+
+impl Credential {
+    /// The secret that its file holds now, and what is unwise about that file. `None` where there is no file, or none that
+    /// can be read twice, such as a pipe.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no key, in words that do not repeat what is in it.
+    pub fn read_again(&self) -> Result<Option<(SecretString, Option<String>)>, String> {
+        let Some(path) = &self.file else {
+            return Ok(None);
+        };
+        match named_file::read_again(path, FILE_LIMIT_BYTES) {
+            Ok(Some(file)) => secret_in(path, &file).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        }
+    }
+}
+
+/// The secret that a file holds, and what is unwise about the file.
+fn secret_in(path: &Path, (bytes, mode): &(Zeroizing<Vec<u8>>, u32)) -> Result<(SecretString, Option<String>), String> {
+    let shown = path.display();
+    let warning = (mode & 0o004 != 0).then(|| {
+        format!(
+            "{shown} is readable by others (mode {:03o}); chmod o-r {shown}",
             mode & 0o777
-        ));
-    }
+        )
+    });
     if bytes.len() as u64 > FILE_LIMIT_BYTES {
-        return Err(format!(
-            "{} is longer than any key ({LONGEST_SECRET} characters)",
-            path.display()
-        ));
+        return Err(format!("{shown} is longer than any key ({LONGEST_SECRET} characters)"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("{} is not text", path.display()))?;
-    match in_place(text) {
-        Ok(secret) => Ok((secret, path)),
-        Err(remedy) => Err(format!("{}: {remedy}", path.display())),
-    }
+    let text = std::str::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))?;
+    let secret = in_place(text).map_err(|remedy| format!("{shown}: {remedy}"))?;
+    Ok((secret, warning))
 }
 
 /// The path that was tried, unless it looks as if the key itself had been given in place of a file.

@@ -74,6 +74,32 @@ fn value_len(rest: &str) -> usize {
     encoded_end.unwrap_or(value.len())
 }
 
+/// `text` without what may be a phone number: seven digits or more in a row, or after a `+` with what people put between
+/// them.
+#[must_use]
+pub fn blank_numbers(text: &str) -> String {
+    const FEWEST_DIGITS: usize = 7;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.find(|c: char| c.is_ascii_digit() || c == '+') {
+        out.push_str(&rest[..first]);
+        rest = &rest[first..];
+        let is_spread = rest.starts_with('+');
+        let is_part = |c: char| c.is_ascii_digit() || is_spread && " +-.()/".contains(c);
+        let (number, after) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+        let kept = number.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if kept.bytes().filter(u8::is_ascii_digit).count() >= FEWEST_DIGITS {
+            out.push_str(BLANK);
+            out.push_str(&number[kept.len()..]);
+        } else {
+            out.push_str(number);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// `text` for one line of a log, a table or an error: cut to `max_chars`, control characters escaped, links blanked.
 #[must_use]
 pub fn one_line(text: &str, max_chars: usize) -> String {
@@ -165,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_may_be_somebodys_goes_and_times_stay() {
+        let text =
+            "from +31 (0)20 123-45.67 to 4915112345678; 401 since 2026-11-24T12:30:00.123456Z, 2.5 GiB of 10 GiB, +";
+        assert_eq!(
+            blank_numbers(text),
+            "from *** to ***; 401 since 2026-11-24T12:30:00.123456Z, 2.5 GiB of 10 GiB, +"
+        );
+    }
+
+    #[test]
     fn a_line_stays_a_line() {
         assert_eq!(one_line("a\nb\u{1b}[31m\u{202e}c", 99), "a\\nb\\u{1b}[31m\\u{202e}c");
         assert_eq!(one_line("abcdef", 3), "abc…");
@@ -191,6 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_text_what_is_printed_is_inert(text in any::<String>()) {
+            let _ = blank_numbers(&text);
             prop_assert!(!one_line(&text, usize::MAX).chars().any(is_unprintable));
             prop_assert!(!escape_in_json(&text).chars().any(is_unprintable));
             prop_assert!(!printable_lines(&text).chars().any(|c| c != '\n' && is_unprintable(c)));

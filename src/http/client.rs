@@ -1,8 +1,8 @@
-//! Builds the two HTTP clients. The only file that does.
+//! Builds the HTTP clients. The only file that does.
 //!
-//! Two, not one: the API client may decode gzip, the media client must deliver the stored bytes; and the API's
-//! credential, set request by request, must have no way to a media host. Neither follows redirects, sends a Referer
-//! or retries by itself; both check certificates, and nothing turns that off. Must not know: what is requested.
+//! One for the API, one for media, one for a dead man's switch: the API client may decode gzip, the media client must
+//! deliver the stored bytes; and the API's credential, set request by request, must have no way to another host. None
+//! follows redirects, sends a Referer or retries by itself; all check certificates, and nothing turns that off. Must not know: what is requested.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,24 @@ pub struct ClientError {
 /// # Errors
 /// TLS cannot be set up.
 pub fn api_client(base_url: &Url, roots: &ExtraRoots, lookup: Lookup) -> Result<reqwest::Client, ClientError> {
+    operators_client("API", base_url, roots, lookup)
+}
+
+/// The client for a dead man's switch, under the same rules as [`api_client`], and never that one: no credential of the API
+/// passes through it.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub fn switch_client(url: &Url, roots: &ExtraRoots, lookup: Lookup) -> Result<reqwest::Client, ClientError> {
+    operators_client("notifying", url, roots, lookup)
+}
+
+fn operators_client(
+    purpose: &'static str,
+    base_url: &Url,
+    roots: &ExtraRoots,
+    lookup: Lookup,
+) -> Result<reqwest::Client, ClientError> {
     let builder = common(roots);
     let builder = if is_loopback(base_url) {
         let reach = Reach {
@@ -53,7 +71,7 @@ pub fn api_client(base_url: &Url, roots: &ExtraRoots, lookup: Lookup) -> Result<
     } else {
         builder
     };
-    builder.build().map_err(|source| ClientError { purpose: "API", source })
+    builder.build().map_err(|source| ClientError { purpose, source })
 }
 
 /// The way to media: HTTP/1.1 as S3 speaks it, bytes as they are stored, and only to addresses that were checked.

@@ -174,10 +174,11 @@ impl Queue {
             ClaimEnd::Gone { .. } => DownloadOutcome::Gone,
             ClaimEnd::Released { .. } => DownloadOutcome::Released,
         };
-        self.shared
-            .tallies
-            .workspace(&claim.recording.workspace)
-            .download(outcome, cause);
+        let tally = self.shared.tallies.workspace(&claim.recording.workspace);
+        tally.download(outcome, cause);
+        if outcome == DownloadOutcome::GivenUp && !claim.was_given_up {
+            tally.gave_up(claim.recording.id);
+        }
         let (workspace, id) = (&claim.recording.workspace, &claim.recording.id);
         match end {
             ClaimEnd::Completed(object) => tracing::info!(

@@ -122,6 +122,11 @@ impl Observer {
         watched.turn += 1;
     }
 
+    /// What was seen is old: the next question is answered by a new look.
+    pub fn look_again(&self) {
+        self.watched().turn += 1;
+    }
+
     /// How the daemon stands, at most a second ago. Cancel-safe, and bounded: a catalog or a disk that does not answer
     /// within seconds is told as that.
     pub async fn standing(&self) -> Arc<Standing> {

@@ -11,6 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use rustix::fs::Stat;
 use serde::Deserialize;
 use serde::Serialize;
@@ -94,6 +96,17 @@ pub(super) fn take(folder: &File, dir: &Path, modes: Modes) -> Result<Lock, Open
             path,
         }),
         Err(TryLockError::Error(source)) => Err(io("lock")(source)),
+    }
+}
+
+/// Whether somebody holds the lock now. Looks for an instant, with a lock that others can share.
+pub(super) fn is_taken(dir: &Path) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(dir.join(LOCK), flags, Mode::empty())?);
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

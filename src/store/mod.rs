@@ -272,6 +272,12 @@ impl Store {
         .await
     }
 
+    /// Whether a process writes the archive in `dir` now; none, where that cannot be told.
+    #[must_use]
+    pub fn is_in_use(dir: &Path) -> bool {
+        lock::is_taken(dir).unwrap_or(false)
+    }
+
     /// Tries whether bodies could be stored now, with a small file that is removed again.
     ///
     /// # Errors

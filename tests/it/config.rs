@@ -106,6 +106,8 @@ fn the_example_states_the_defaults() {
     assert!(stated.http.token.is_none() && bare.http.token.is_none());
     assert_eq!(stated.stale_after(), bare.stale_after());
     assert_eq!(stated.shutdown, bare.shutdown);
+    let told = |config: &Config| (config.notify.timeout, config.notify.events.clone());
+    assert_eq!(told(&stated), told(&bare));
 }
 
 /// The known keys as the program names them when it meets one that is like none of them.
@@ -144,11 +146,12 @@ fn the_example_names_every_key_and_no_other() {
         "tls",
         "http",
         "shutdown",
+        "notify",
         "workspaces.support",
     ];
     let known: BTreeSet<String> = sections.into_iter().flat_map(known_keys).collect();
     assert_eq!(named, known);
-    assert_eq!(known.len(), 43, "{known:?}");
+    assert_eq!(known.len(), 48, "{known:?}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
     ("standing", &["domain", "catalog", "store"]),
     ("metrics", &["domain", "standing"]),
     ("web", &["domain", "telemetry", "standing", "metrics"]),
+    ("notify", &["domain", "telemetry", "http", "catalog", "standing"]),
     (
         "config",
         &[
@@ -36,6 +37,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "fetcher",
             "queue",
             "scheduler",
+            "notify",
         ],
     ),
     (
@@ -43,6 +45,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
         &[
             "domain",
             "lifecycle",
+            "telemetry",
             "http",
             "catalog",
             "store",
@@ -56,6 +59,7 @@ pub(crate) const RULES: &[(&str, &[&str])] = &[
             "scheduler",
             "standing",
             "web",
+            "notify",
             "config",
         ],
     ),

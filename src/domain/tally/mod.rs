@@ -8,6 +8,7 @@ mod label;
 mod measure;
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -24,6 +25,7 @@ pub use measure::Histogram;
 pub use measure::Measured;
 pub use measure::Seconds;
 
+use super::ids::RecordingId;
 use super::ids::WorkspaceName;
 use super::report::WalkKind;
 
@@ -91,6 +93,18 @@ impl TroubleNow {
     }
 }
 
+/// Recordings that a workspace's last attempt was spent on, by this process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    /// How many.
+    pub count: u64,
+    /// The newest of them, the last one first.
+    pub newest: VecDeque<RecordingId>,
+}
+
+/// How many of those given up are known by their ids.
+const MOST_GIVEN_UP: usize = 100;
+
 /// What was done for one workspace, and what troubles it.
 #[derive(Debug, Default)]
 pub struct WorkspaceTally {
@@ -100,6 +114,11 @@ pub struct WorkspaceTally {
     walks: [[Counter; WalkEnd::ALL.len()]; 2],
     last_complete_walk: Mutex<Option<Instant>>,
     downloads: [[Counter; Cause::ALL.len()]; DownloadOutcome::ALL.len()],
+    /// Walks that were begun.
+    pub passes_begun: Counter,
+    /// Walks that came to an end by themselves, those included that the catalog could not take.
+    pub passes_ended: Counter,
+    given_up: Mutex<GivenUp>,
     /// The list cannot be read because the credential is refused.
     pub list_denied: TroubleNow,
     /// Recordings cannot be viewed because the credential is refused. Met again every minute while it lasts and there is
@@ -139,6 +158,20 @@ impl WorkspaceTally {
     #[must_use]
     pub fn last_complete_walk(&self) -> Option<Instant> {
         *lock(&self.last_complete_walk)
+    }
+
+    /// A recording was given up that had not been before, and that is written down.
+    pub fn gave_up(&self, id: RecordingId) {
+        let mut given_up = lock(&self.given_up);
+        given_up.count += 1;
+        given_up.newest.truncate(MOST_GIVEN_UP - 1);
+        given_up.newest.push_front(id);
+    }
+
+    /// What this process gave up.
+    #[must_use]
+    pub fn given_up(&self) -> GivenUp {
+        lock(&self.given_up).clone()
     }
 
     /// A download ended so, and that is written down.

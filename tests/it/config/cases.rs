@@ -76,6 +76,47 @@ pub(super) const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
         &["\"2/30\"", "1/30", "off"],
     ),
     ("verify.sample = \"1/0\"", "verify.sample", &["1/30"]),
+    (
+        "notify.url = \"http://hc.example/secret-uuid\"",
+        "notify.url",
+        &["loopback only"],
+    ),
+    ("notify.url = \"hc-ping.com/uuid\"", "notify.url", &["expected the URL"]),
+    (
+        "notify.url = \"ftp://hc-ping.com/uuid\"",
+        "notify.url",
+        &["expected the URL"],
+    ),
+    (
+        "notify.url = \"https://me:pw@hc-ping.com/uuid\"",
+        "notify.url",
+        &["no user, password or fragment"],
+    ),
+    ("notify.url = 7", "notify.url", &["expected text"]),
+    (
+        "notify.url = \"https://h/1\"\nnotify.url_file = \"x\"",
+        "notify.url",
+        &["url_file too", "keep one"],
+    ),
+    (
+        "notify.url_file = \"nowhere.url\"",
+        "notify.url_file",
+        &["cannot read", "nowhere.url"],
+    ),
+    ("notify.command = []", "notify.command", &["a list, such as"]),
+    ("notify.command = [\"tell\"]", "notify.command", &["absolute path"]),
+    (
+        "notify.command = [\"/bin/tell\", 7]",
+        "notify.command",
+        &["a list, such as"],
+    ),
+    ("notify.timeout = \"11m\"", "notify.timeout", &["from 1ms to 10m"]),
+    (
+        "notify.events = [\"gave-up\"]",
+        "notify.events",
+        &["gave_up, paused, damage_found, disk_low"],
+    ),
+    ("notify.events = []", "notify.events", &["some of: gave_up"]),
     ("verify.rate = 0", "verify.rate", &["from 1 "]),
     ("download.min_rate = -1", "download.min_rate", &["size"]),
     (

@@ -54,6 +54,13 @@ fn no_secret_is_repeated_wherever_it_was_put() {
     for toml in [
         format!("[workspaces.a]\nid = \"w\"\naccess_key = \"{SECRET} {SECRET}\""),
         format!("[workspaces.a]\nid = \"w\"\naccess_key = [\"{SECRET}\"]"),
+        format!("[notify]\nurl = \"http://hc.example/{SECRET}\""),
+        format!("[notify]\nurl = [\"https://hc.example/{SECRET}\"]"),
+        format!("[notify]\nurl_file = \"{SECRET}\""),
+        format!("[notify]\ncommand = [\"tell\", \"{SECRET}\"]"),
+        format!("[notify]\nevents = [\"{SECRET}\"]"),
+        format!("[notify]\nurl.{SECRET} = 1"),
+        format!("notify = \"{SECRET}\""),
         format!("[workspaces.a]\nid = \"w\"\naccess_key.value = \"{SECRET}\""),
         format!("[workspaces.a]\nid = \"w\"\naccess_key_file = \"{SECRET}\""),
         format!("[workspaces.a]\nid = \"w\"\nbearer_token_file = \"{SECRET}.{SECRET}\""),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use anyhow::ensure;
+use birdkeep::app;
 use birdkeep::app::App;
 use birdkeep::app::Observer;
 use birdkeep::catalog::CatalogReader;
@@ -239,7 +240,8 @@ impl House {
         }
         let observer = Observer::new(Arc::clone(&self.clock) as SharedClock);
         let app = App::open(&self.config, Arc::clone(&self.clock) as SharedClock, &observer).await?;
-        let report = app.run_once(&Lifecycle::unattended(self.config.shutdown.grace)).await?;
+        let life = Lifecycle::unattended(self.config.shutdown.grace);
+        let report = app.run_once(&life, &app::notifier(&self.config)?).await?;
         self.bird.clear_faults();
         let reader = CatalogReader::open(&self.archive.catalog_path()).await?;
         let rows = reader.list_page(&ListFilter::default(), None, 1_000).await?;
