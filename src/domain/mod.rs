@@ -16,6 +16,7 @@ pub mod gone;
 pub mod host;
 pub mod ids;
 pub mod key;
+pub mod one_voice;
 pub mod reach;
 pub mod recording;
 pub mod redact;

@@ -65,6 +65,8 @@ pub enum Trouble {
     Denied,
     /// Upstream asks to come back after this long.
     RateLimited(Duration),
+    /// Upstream did not answer, or said that it cannot for now.
+    Unreachable,
     /// Anything else.
     Other,
 }
@@ -306,9 +308,8 @@ const fn trouble(kind: ApiErrorKind) -> Trouble {
     match kind {
         ApiErrorKind::Denied => Trouble::Denied,
         ApiErrorKind::RateLimited(wait) => Trouble::RateLimited(wait),
-        ApiErrorKind::NotFound | ApiErrorKind::Unavailable | ApiErrorKind::Malformed | ApiErrorKind::Refused => {
-            Trouble::Other
-        }
+        ApiErrorKind::Unavailable => Trouble::Unreachable,
+        ApiErrorKind::NotFound | ApiErrorKind::Malformed | ApiErrorKind::Refused => Trouble::Other,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::catalog::ClaimEnd;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
+use crate::domain::one_voice::OneVoice;
 
 /// First failures of a short spell that are told one by one; more are told together.
 const FEW: usize = 2;
@@ -67,6 +68,8 @@ struct Spell {
 /// The spells of all workspaces.
 #[derive(Default)]
 pub(super) struct Outages {
+    /// Which workspace tells of an outage that hits several.
+    voice: OneVoice<WorkspaceName>,
     spells: HashMap<WorkspaceName, Spell>,
     /// Workspaces whose credential was refused for single recordings, and when last.
     denied: HashMap<WorkspaceName, Instant>,
@@ -122,8 +125,13 @@ impl Outages {
     /// A body of this workspace was archived: its spell, if there was one, is over. Links of a page open bodies without a
     /// look at the recording, so the credential is believed only when it was not refused for a while.
     fn archived(&mut self, workspace: &WorkspaceName, now: Instant) -> Vec<News> {
-        let mut news = match self.spells.remove(workspace) {
+        let spell = self.spells.remove(workspace);
+        let speaks = |voice: &mut OneVoice<_>, spell: &Spell| {
+            spell.is_told || voice.speaks(workspace, spell.since.into_std(), now.into_std())
+        };
+        let mut news = match spell {
             Some(spell) if spell.is_told => Vec::from_iter(spell.ended(workspace, now)),
+            Some(spell) if spell.held.len() > FEW && !speaks(&mut self.voice, &spell) => Vec::new(),
             Some(spell) if spell.held.len() > FEW => {
                 let begun = News::Begun(workspace.clone(), spell.first_reason.clone());
                 [begun].into_iter().chain(spell.ended(workspace, now)).collect()
@@ -131,6 +139,7 @@ impl Outages {
             Some(spell) => spell.held.into_iter().map(News::Failed).collect(),
             None => Vec::new(),
         };
+        self.voice.ends(workspace, now.into_std());
         if self.denied.get(workspace).is_some_and(|last| now - *last >= QUIET) {
             self.denied.remove(workspace);
             news.push(News::Allowed(workspace.clone()));
@@ -145,8 +154,12 @@ impl Outages {
             if !at_end && now - spell.grew_at < HELD {
                 continue;
             }
+            let is_outage = spell.failed.len() > if at_end { FEW } else { 1 };
+            if is_outage && !self.voice.speaks(workspace, spell.since.into_std(), now.into_std()) {
+                continue;
+            }
             let held = std::mem::take(&mut spell.held);
-            if spell.failed.len() > if at_end { FEW } else { 1 } {
+            if is_outage {
                 news.push(News::Begun(workspace.clone(), spell.first_reason.clone()));
                 spell.is_told = true;
             } else {

@@ -3,16 +3,22 @@
 //! Each workspace runs by itself: the trouble of one stays there. A pass takes no input but what the catalog and the
 //! options say, so that the first, the hourly and the one after a crash are the same. Must not know: pages, downloads.
 
+mod health;
+
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::health::Health;
 use crate::domain::explain::chain;
 use crate::domain::ids::WorkspaceName;
-use crate::domain::report::UpsertCounts;
+use crate::domain::one_voice::OneVoice;
 use crate::domain::report::WalkKind;
 use crate::domain::report::WalkOutcome;
 use crate::domain::tally::Tallies;
@@ -71,6 +77,8 @@ pub struct Scheduler {
     scrub: Option<Scrub>,
     options: SchedulerOptions,
     tallies: Arc<Tallies>,
+    /// Which workspace tells of an outage that hits several.
+    voice: Mutex<OneVoice<WorkspaceName>>,
     /// Rung when a walk brought metadata that sidecars may lack.
     changed: Notify,
 }
@@ -91,6 +99,7 @@ impl Scheduler {
             scrub,
             options,
             tallies,
+            voice: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -134,7 +143,7 @@ impl Scheduler {
         names.sort();
         let passes = join_all(names.into_iter().map(|name| self.pass(name, soft))).await;
         for pass in &passes {
-            Health::default().note(pass);
+            Health::default().note(pass, &mut OneVoice::default());
             tally(&self.tallies.workspace(&pass.workspace), pass);
         }
         passes
@@ -155,7 +164,7 @@ impl Scheduler {
         let mut health = Health::default();
         while !soft.is_cancelled() {
             let pass = self.pass(workspace, soft).await;
-            health.note(&pass);
+            health.note(&pass, &mut self.voice());
             tally(&self.tallies.workspace(workspace), &pass);
             if matches!(&pass.result, Ok(walk) if walk.report.changes.changed > 0) {
                 self.changed.notify_one();
@@ -166,6 +175,10 @@ impl Scheduler {
                 () = tokio::time::sleep(rest) => {}
             }
         }
+    }
+
+    fn voice(&self) -> MutexGuard<'_, OneVoice<WorkspaceName>> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rest_after(&self, pass: &Pass) -> Duration {
@@ -254,52 +267,6 @@ fn jittered(rest: Duration) -> Duration {
     rest.mul_f64(1.0 - fastrand::f64() / 10.0)
 }
 
-/// What was last said about a workspace, so that trouble is told once when it begins and once when it ends.
-#[derive(Default)]
-struct Health {
-    trouble: Option<String>,
-    /// Items that the last walk set aside: the same ones are listed again and again.
-    set_aside: u64,
-}
-
-impl Health {
-    fn note(&mut self, pass: &Pass) {
-        let workspace = &pass.workspace;
-        let now = match &pass.result {
-            Err(error) => Some(chain(error)),
-            Ok(walk) => match &walk.report.outcome {
-                WalkOutcome::Failed(why) => Some(why.clone()),
-                WalkOutcome::Complete => None,
-                WalkOutcome::Stopped => return,
-            },
-        };
-        if let Ok(walk) = &pass.result {
-            tell_walk(workspace, walk, self.set_aside);
-            self.set_aside = walk.report.changes.set_aside;
-        }
-        match (&now, &self.trouble) {
-            (Some(why), None)
-                if matches!(
-                    &pass.result,
-                    Ok(Walk {
-                        trouble: Some(Trouble::Denied),
-                        ..
-                    })
-                ) =>
-            {
-                tracing::error!(workspace.name = %workspace, error = %why,
-                    "workspace paused: its credential is refused; tried again each minute");
-            }
-            (Some(why), None) => {
-                tracing::warn!(workspace.name = %workspace, error = %why, "walk failed; tried again at the next interval");
-            }
-            (None, Some(_)) => tracing::info!(workspace.name = %workspace, "workspace is walked again"),
-            _ => {}
-        }
-        self.trouble = now;
-    }
-}
-
 /// Counts a pass, and notes what troubles its workspace now.
 fn tally(workspace: &WorkspaceTally, pass: &Pass) {
     let walk = match &pass.result {
@@ -330,25 +297,4 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
     };
     workspace.walk(walk.report.kind, end);
     workspace.passes_ended.add(u64::from(end != WalkEnd::Stopped));
-}
-
-/// A walk is news that changed something, or went through the whole list to its end.
-fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
-    let report = &walk.report;
-    let UpsertCounts {
-        new,
-        changed,
-        unchanged,
-        set_aside,
-    } = report.changes;
-    let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
-    let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
-    let is_whole = report.kind == WalkKind::Full && report.outcome == WalkOutcome::Complete;
-    if is_whole || new + changed > 0 || set_aside > known_set_aside {
-        tracing::info!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
-            new, changed, unchanged, set_aside, elapsed_ms, "walk ended");
-    } else {
-        tracing::debug!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
-            elapsed_ms, "walk ended with nothing new");
-    }
 }

@@ -1,0 +1,139 @@
+//! What is said of walks: trouble once when it begins and once when it ends, and what a walk brought.
+//!
+//! An outage of the API hits all workspaces at a time; one of them tells of it. Must not know: when a workspace is walked.
+
+use std::time::Instant;
+
+use super::Pass;
+use crate::domain::explain::chain;
+use crate::domain::ids::WorkspaceName;
+use crate::domain::one_voice::OneVoice;
+use crate::domain::report::UpsertCounts;
+use crate::domain::report::WalkKind;
+use crate::domain::report::WalkOutcome;
+use crate::lister::Trouble;
+use crate::lister::Walk;
+
+/// What troubles a workspace, as far as that is told apart in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its credential is refused.
+    Paused,
+    /// Upstream does not answer; most likely nobody.
+    Unreachable,
+    /// Its walks fail otherwise.
+    Failing,
+}
+
+impl Kind {
+    /// Whether a change from one to the other is news.
+    const fn reads_as(self, other: Self) -> bool {
+        matches!(self, Self::Paused) == matches!(other, Self::Paused)
+    }
+}
+
+/// What was last said about a workspace.
+#[derive(Default)]
+pub(super) struct Health {
+    /// What troubles it, and since when.
+    trouble: Option<(Kind, Instant)>,
+    told: bool,
+    /// Items that the last walk set aside: the same ones are listed again and again.
+    set_aside: u64,
+}
+
+impl Health {
+    pub(super) fn note(&mut self, pass: &Pass, voice: &mut OneVoice<WorkspaceName>) {
+        let workspace = &pass.workspace;
+        let trouble = match &pass.result {
+            Err(error) => Some((Kind::Failing, chain(error))),
+            Ok(walk) => match &walk.report.outcome {
+                WalkOutcome::Failed(why) => Some((kind(walk), why.clone())),
+                WalkOutcome::Complete => None,
+                WalkOutcome::Stopped => return,
+            },
+        };
+        if let Ok(walk) = &pass.result {
+            tell_walk(workspace, walk, self.set_aside);
+            self.set_aside = walk.report.changes.set_aside;
+        }
+        let now = Instant::now();
+        match trouble {
+            Some((kind, why)) => self.troubled(workspace, kind, &why, voice, now),
+            None => self.well(workspace, voice, now),
+        }
+    }
+
+    fn troubled(
+        &mut self,
+        workspace: &WorkspaceName,
+        kind: Kind,
+        why: &str,
+        voice: &mut OneVoice<WorkspaceName>,
+        now: Instant,
+    ) {
+        let since = match self.trouble {
+            Some((known, since)) if known.reads_as(kind) => since,
+            _ => {
+                self.told = false;
+                now
+            }
+        };
+        self.trouble = Some((kind, since));
+        if self.told {
+            return;
+        }
+        match kind {
+            Kind::Paused => tracing::error!(workspace.name = %workspace, error = why,
+                "workspace paused: its credential is refused; tried again each minute"),
+            Kind::Unreachable if !voice.speaks(workspace, since, now) => {
+                tracing::debug!(workspace.name = %workspace, error = why, "walk failed, as that of another workspace");
+                return;
+            }
+            Kind::Unreachable | Kind::Failing => tracing::warn!(workspace.name = %workspace, error = why,
+                "walk failed; tried again at the next interval"),
+        }
+        self.told = true;
+    }
+
+    fn well(&mut self, workspace: &WorkspaceName, voice: &mut OneVoice<WorkspaceName>, now: Instant) {
+        if self.trouble.take().is_none() {
+            return;
+        }
+        voice.ends(workspace, now);
+        if std::mem::take(&mut self.told) {
+            tracing::info!(workspace.name = %workspace, "workspace is walked again");
+        } else {
+            tracing::debug!(workspace.name = %workspace, "walk complete again, as that of another workspace");
+        }
+    }
+}
+
+const fn kind(walk: &Walk) -> Kind {
+    match walk.trouble {
+        Some(Trouble::Denied) => Kind::Paused,
+        Some(Trouble::Unreachable | Trouble::RateLimited(_)) => Kind::Unreachable,
+        Some(Trouble::Other) | None => Kind::Failing,
+    }
+}
+
+/// A walk is news that changed something, or went through the whole list to its end.
+fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
+    let report = &walk.report;
+    let UpsertCounts {
+        new,
+        changed,
+        unchanged,
+        set_aside,
+    } = report.changes;
+    let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
+    let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
+    let is_whole = report.kind == WalkKind::Full && report.outcome == WalkOutcome::Complete;
+    if is_whole || new + changed > 0 || set_aside > known_set_aside {
+        tracing::info!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
+            new, changed, unchanged, set_aside, elapsed_ms, "walk ended");
+    } else {
+        tracing::debug!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
+            elapsed_ms, "walk ended with nothing new");
+    }
+}
