@@ -1,5 +1,6 @@
 //! `check --format json`.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,7 +14,15 @@ async fn json_is_one_object_with_every_finding() {
     archive.run(&["--once"]).await.expect_code(0);
     let report = archive.run(&["check", "--format", "json"]).await.expect_code(0).json();
     let findings = report["findings"].as_array().unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let explained: Vec<&str> = rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).collect();
     for finding in findings {
+        let subject = format!("`{}`", finding["subject"].as_str().unwrap());
+        assert!(
+            explained.iter().any(|known| known.trim() == subject),
+            "{subject} is not explained"
+        );
         let members: Vec<&str> = finding.as_object().unwrap().keys().map(String::as_str).collect();
         let known = |name: &&str| ["level", "subject", "found", "remedy", "workspace"].contains(name);
         assert!(members.iter().all(known) && members.len() >= 4, "{finding}");
