@@ -18,8 +18,8 @@ use super::error::ApiErrorKind;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::redact::BLANK;
 
-/// Secrets shorter than this are not looked for in what upstream says: blanking them would garble it and hide little.
-const SHORTEST_SECRET: usize = 6;
+/// Keys shorter than this are not looked for in what upstream says: blanking them would garble it and hide little.
+const SHORTEST_KEY: usize = 6;
 
 /// How a credential is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub(super) struct HeldCredential {
 #[derive(Clone)]
 struct Held {
     secret: SecretString,
+    /// The one before, which replies that are under way may still repeat.
+    last: Option<SecretString>,
     edition: u64,
 }
 
@@ -76,6 +78,7 @@ impl HeldCredential {
             source: credential.source,
             held: RwLock::new(Held {
                 secret: credential.secret,
+                last: None,
                 edition: 0,
             }),
             reading: Mutex::new(None),
@@ -101,16 +104,6 @@ impl HeldCredential {
         })?;
         value.set_sensitive(true);
         Ok((value, Edition(held.edition)))
-    }
-
-    /// What upstream says, without the secret in use: a reply that repeats it must not bring it into the catalog or a log.
-    pub(super) fn blanked_in(&self, said: &[u8]) -> String {
-        let (said, held) = (String::from_utf8_lossy(said), self.held());
-        let secret = held.secret.expose_secret();
-        if secret.len() < SHORTEST_SECRET {
-            return said.into_owned();
-        }
-        said.replace(secret, BLANK)
     }
 
     /// Whether another secret is in use than the one that was refused: since some other request saw to it, or because the
@@ -144,11 +137,28 @@ impl HeldCredential {
         }
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held {
             secret,
+            last: Some(held.secret),
             edition: held.edition + 1,
         };
         tracing::info!(workspace.name = %workspace, file = %source,
             "the credential was refused; a new one was read from its file and is in use");
         true
+    }
+
+    /// What upstream says, without our key: a reply that repeats it must not bring it into the catalog or a log.
+    pub(super) fn blanked_in(&self, said: &[u8]) -> String {
+        let mut said = String::from_utf8_lossy(said).into_owned();
+        let held = self.held();
+        for key in [Some(held.secret), held.last]
+            .iter()
+            .flatten()
+            .map(ExposeSecret::expose_secret)
+        {
+            if key.len() >= SHORTEST_KEY {
+                said = said.replace(key, BLANK);
+            }
+        }
+        said
     }
 
     fn held(&self) -> Held {
@@ -186,7 +196,7 @@ mod tests {
             .map(|answer| answer.map(|text| text.map(SecretString::from)).map_err(str::to_owned));
         HeldCredential::new(Credential {
             scheme: Scheme::AccessKey,
-            secret: "first".into(),
+            secret: "first-secret".into(),
             source: Some(Arc::new(Script(std::sync::Mutex::new(answers.collect())))),
         })
     }
@@ -204,17 +214,18 @@ mod tests {
             Err("half"),
             Err("half"),
             Ok(None),
-            Ok(Some("first")),
+            Ok(Some("first-secret")),
             Ok(Some("second")),
         ]);
         for _ in 0..4 {
             let (value, edition) = sent(&credential);
-            assert_eq!(value, "AccessKey first");
+            assert_eq!(value, "AccessKey first-secret");
             assert!(!credential.renew(edition, &workspace).await);
         }
         let (_, first) = sent(&credential);
         assert!(credential.renew(first, &workspace).await);
         assert_eq!(sent(&credential).0, "AccessKey second");
+        assert_eq!(credential.blanked_in(b"second, first-secret"), "***, ***");
     }
 
     #[tokio::test]

@@ -38,6 +38,9 @@ pub use self::event::EventKind;
 pub use self::event::MOST_RECORDINGS;
 pub use self::watching::Watching;
 
+/// How long the end of a daemon by an error is held up, at most.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
 /// Who is told, and how long that may take.
 #[derive(Debug, Clone)]
 pub struct NotifyOptions {
@@ -105,14 +108,15 @@ impl Notifier {
         }
     }
 
-    /// Tells the switch that it all came to an end that nobody asked for, and waits until that is told or was tried three
-    /// times.
+    /// Tells the switch that it all came to an end that nobody asked for, and waits until that is told, was tried three times
+    /// or has taken [`LAST_WORDS`].
     pub async fn fail(&self, why: &str) {
         if let Some(switch) = &self.switch {
             switch.tell(Ping::Failure(why.to_owned()));
             let last = CancellationToken::new();
             last.cancel();
-            switch.keep_sending(&last).await;
+            // Whoever starts it again is waiting.
+            drop(tokio::time::timeout(LAST_WORDS, switch.keep_sending(&last)).await);
         }
     }
 
