@@ -8,6 +8,7 @@ mod connection;
 mod pages;
 mod rules;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use std::sync::RwLock;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use ask::AskError;
@@ -30,6 +32,9 @@ use crate::standing::Observer;
 
 /// Connections at once; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 32;
+
+/// How long a connection may live at least; the oldest makes room after that where all places are taken.
+const LEAST_LIFE: Duration = Duration::from_millis(250);
 
 /// After the end, how long answers under way may take.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -116,36 +121,71 @@ impl Doors {
 }
 
 async fn serve(listener: TcpListener, doors: Arc<Doors>, end: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut open = JoinSet::new();
+    let mut open = Connections::default();
     loop {
         let accepted = async {
-            // Whoever comes while all places are taken waits in the system's queue: places are free again in seconds.
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
+            open.make_room().await;
+            listener.accept().await
         };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = end.cancelled() => break,
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let doors = Arc::clone(&doors);
-                open.spawn(async move {
-                    let _place = place;
-                    connection::serve(stream, doors).await;
-                });
-            }
+            Ok((stream, _)) => open.add(connection::serve(stream, Arc::clone(&doors))),
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
             }
         }
-        while open.try_join_next().is_some() {}
     }
     drop(listener);
-    let answered = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
-        open.shutdown().await;
+    open.end().await;
+}
+
+/// The connections that are open, the oldest first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    in_order: VecDeque<(Instant, AbortHandle)>,
+}
+
+impl Connections {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(connection);
+        self.in_order.push_back((Instant::now(), task));
+    }
+
+    /// Waits until there is a place: until one ends, or the oldest has had its time. Answers take milliseconds; who comes
+    /// slowly, however many they are, holds up nobody for long. Cancel-safe.
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.in_order.retain(|(_, task)| !task.is_finished());
+            let Some((begun, oldest)) = self
+                .in_order
+                .front()
+                .filter(|_| self.in_order.len() >= MOST_CONNECTIONS)
+            else {
+                return;
+            };
+            if begun.elapsed() >= LEAST_LIFE {
+                oldest.abort();
+                self.in_order.pop_front();
+                return;
+            }
+            let until = *begun + LEAST_LIFE;
+            tokio::select! {
+                _ = self.tasks.join_next() => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        let answered = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+            self.tasks.shutdown().await;
+        }
     }
 }
