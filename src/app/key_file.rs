@@ -64,7 +64,7 @@ impl KeyFile {
         if let Some(warning) = warning
             && !self.warned.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!("{warning}");
+            tracing::warn!(remark = warning, "a key file is read again that is unwise");
         }
         Ok(Some(secret))
     }

@@ -50,16 +50,14 @@ pub enum QuickCheck {
     OutOfTime,
 }
 
-/// What was archived since a time.
+/// What is archived of calls that began since a time. A backlog of older ones is none of it: it does not come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Growth {
     /// Recordings.
     pub recordings: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Bytes of those that were created before that time: a backlog, which does not come again.
-    pub older_bytes: u64,
-    /// When the first of them was archived.
+    /// When the first of them was created.
     pub first_at: Option<Timestamp>,
 }
 
@@ -117,7 +115,7 @@ impl CatalogReader {
         }
     }
 
-    /// What was archived since a time and still is; `None` where that cannot be counted within this time.
+    /// What is archived of what was created since a time; `None` where that cannot be counted within this time.
     ///
     /// # Errors
     /// What SQLite says.
@@ -127,10 +125,12 @@ impl CatalogReader {
         let since = since.as_microseconds();
         let row = sqlx::query!(
             r#"-- catalog.growth_since
-            SELECT count(*) AS "recordings!: i64", coalesce(sum(size_bytes), 0) AS "bytes!: i64",
-                coalesce(sum(CASE WHEN created_at < ?1 THEN size_bytes ELSE 0 END), 0) AS "older_bytes!: i64",
-                min(archived_at) AS "first_at?: i64"
-            FROM recordings WHERE state = 'archived' AND archived_at >= ?1"#,
+            SELECT count(*) AS "recordings!: i64", coalesce(sum(r.size_bytes), 0) AS "bytes!: i64",
+                min(r.created_at) AS "first_at?: i64"
+            FROM workspaces AS w
+            CROSS JOIN recordings AS r INDEXED BY recordings_archived_by_day ON r.workspace = w.workspace
+            WHERE r.state = 'archived' AND r.created_at >= ?1
+                AND (r.created_at + 62135596800000000) / 86400000000 >= (?1 + 62135596800000000) / 86400000000"#,
             since
         )
         .fetch_one(&mut *connection)
@@ -148,7 +148,6 @@ impl CatalogReader {
         Ok(Some(Growth {
             recordings: row.recordings.unsigned_abs(),
             bytes: row.bytes.unsigned_abs(),
-            older_bytes: row.older_bytes.unsigned_abs(),
             first_at: row.first_at.and_then(|at| Timestamp::from_microseconds(at).ok()),
         }))
     }

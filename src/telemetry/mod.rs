@@ -63,8 +63,9 @@ const LONGEST_PANIC: usize = 2000;
 pub fn init(level: &str, format: Option<LogFormat>) -> Result<(), InvalidLevel> {
     let one_level = ["error", "warn", "info", "debug", "trace"].contains(&level);
     let directives = if one_level {
-        // That a connection was waited for says how busy this machine is, and nothing that an operator could mend.
-        format!("warn,sqlx::pool=error,birdkeep={level}")
+        // That a connection or a statement was waited for says how busy this machine is, and nothing that an operator
+        // could mend.
+        format!("warn,sqlx=error,birdkeep={level}")
     } else {
         level.to_owned()
     };

@@ -182,7 +182,6 @@ fn rate(grown: Growth, now: Timestamp) -> Rate {
         // What came within an hour says little of a day: at least one is looked back on.
         days: days.clamp(1.0, f64::from(DAYS)),
         bytes: grown.bytes,
-        backlog_bytes: grown.older_bytes,
         recordings: grown.recordings,
     }
 }

@@ -18,13 +18,11 @@ const FILES_PER_RECORDING: f64 = 2.0;
 /// How fast the archive grew.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
-    /// Days looked back on: fewer than [`DAYS`] where the archive is younger.
+    /// Days looked back on: fewer than [`DAYS`] where the first call is younger.
     pub days: f64,
-    /// Bytes archived meanwhile.
+    /// Bytes archived of the calls of these days.
     pub bytes: u64,
-    /// Bytes of those recordings that were older than that: a backlog that does not come again.
-    pub backlog_bytes: u64,
-    /// Recordings archived meanwhile.
+    /// Recordings of these days.
     pub recordings: u64,
 }
 
@@ -46,18 +44,15 @@ fn bytes(reserve: u64, free: u64, rate: Option<Rate>) -> Finding {
     let Some(days_left) = days_left(free - reserve, rate.bytes, rate.days) else {
         return Finding::ok(
             "free space",
-            format!("{measured}; nothing was archived in the last {DAYS} days"),
+            format!("{measured}; no call of the last {DAYS} days is archived"),
         );
     };
-    let mut measured = format!(
-        "{measured}; {} archived in the last {}: at that rate it is reached in {}",
-        ByteSize(rate.bytes),
+    let measured = format!(
+        "{measured}; the calls of the last {} take {}: at that rate it is reached in {}",
         in_days(rate.days),
+        ByteSize(rate.bytes),
         in_days(days_left)
     );
-    if rate.backlog_bytes > 0 {
-        measured.push_str(&format!(" ({} of that was a backlog)", ByteSize(rate.backlog_bytes)));
-    }
     if days_left < f64::from(DAYS) {
         let remedy = "make room before then: a larger volume, or another archive.min_free";
         return Finding::warn("free space", measured, remedy);
@@ -111,7 +106,6 @@ mod tests {
         Rate {
             days: 30.0,
             bytes,
-            backlog_bytes: 0,
             recordings,
         }
     }

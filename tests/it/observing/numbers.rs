@@ -61,6 +61,27 @@ fn assert_equal(samples: &BTreeMap<String, f64>, status: &Value) {
     }
 }
 
+/// Holds scrapes against `status` once they have caught up with it: a look at the catalog is kept for a second.
+async fn expect_equal(daemon: &Daemon, archive: &Archive) {
+    let status = status(archive).await;
+    let walked = |workspace: &Value| -> (String, f64) {
+        let at = workspace["last_complete_walk_at"].as_str().unwrap();
+        let at: birdkeep::domain::clock::Timestamp = at.parse().unwrap();
+        #[expect(clippy::cast_precision_loss, reason = "a time of today")]
+        let seconds = at.as_microseconds() as f64 / 1e6;
+        let name = workspace["name"].as_str().unwrap();
+        let family = "birdkeep_last_complete_walk_timestamp_seconds";
+        (format!("{family}{{workspace=\"{name}\"}}"), seconds)
+    };
+    let walks: Vec<(String, f64)> = status["workspaces"].as_array().unwrap().iter().map(walked).collect();
+    let caught_up = |samples: &BTreeMap<String, f64>| {
+        let is_there = |(sample, at): &(String, f64)| samples.get(sample).is_some_and(|found| close(*found, *at));
+        walks.iter().all(is_there)
+    };
+    let samples = daemon.until_samples("it caught up with the catalog", caught_up).await;
+    assert_equal(&samples, &status);
+}
+
 async fn status(archive: &Archive) -> Value {
     archive.run(&["status", "--format", "json"]).await.expect_code(0).json()
 }
@@ -93,7 +114,7 @@ async fn metrics_equal_the_catalog_after_a_run_and_after_a_restart() {
             samples.get(settled) == Some(&1.0) && samples.get(archived) == Some(&4.0) && samples[walked] > 0.0
         })
         .await;
-    assert_equal(&samples, &status(&archive).await);
+    expect_equal(&daemon, &archive).await;
     let downloads = |outcome: &str, reason: &str| {
         let labels = format!("workspace=\"support\",outcome=\"{outcome}\",reason=\"{reason}\"");
         samples[&format!("birdkeep_downloads_total{{{labels}}}")]
@@ -120,7 +141,7 @@ async fn metrics_equal_the_catalog_after_a_run_and_after_a_restart() {
         samples["birdkeep_walks_total{workspace=\"support\",kind=\"poll\",outcome=\"complete\"}"] > 0.0
     });
     let samples = samples.await;
-    assert_equal(&samples, &status(&archive).await);
+    expect_equal(&daemon, &archive).await;
     assert!(
         close(samples["birdkeep_download_size_bytes_count"], 0.0),
         "counters begin with the process"
