@@ -16,15 +16,6 @@ use crate::docs::minimal;
 /// How long what cannot be broken off may take after the grace.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
-/// What the image and the page on installing name and this version does not know yet: a key and a command of the listener.
-/// Once it knows one, that has to go from here.
-const COMING: [&str; 2] = ["http.token_file", "health"];
-
-/// Whether what is named is known, or said to be coming, and not both.
-fn is_known_or_coming(name: &str, known: bool) -> bool {
-    known != COMING.contains(&name)
-}
-
 /// The least time that whoever stops the program must give it, before it is killed.
 fn time_to_end() -> Duration {
     load(&minimal(), Vec::new()).config.shutdown.grace + LAST_WAIT
