@@ -400,7 +400,7 @@ async fn metrics_count_what_is_stored_and_take_what_is_documented() {
             "{bad}"
         );
     }
-    let fault = bird.fault(FaultRule::metrics(ApiAction::status(403)));
+    let fault = bird.fault(FaultRule::other_api(ApiAction::status(403)));
     assert_eq!(get(&bird, "recording-metrics").await.status(), 403);
     assert_eq!(get(&bird, "recordings").await.status(), 200);
     assert_eq!(bird.fault_strikes(fault), 1);
