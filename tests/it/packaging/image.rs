@@ -130,7 +130,7 @@ fn the_health_check_is_the_program_itself() {
     assert_eq!(of_compose[0], "CMD");
     assert_eq!(of_image, of_compose[1..]);
     assert_eq!(of_image, ["/usr/bin/birdkeep", "health"]);
-    assert_eq!(is_taken(&["birdkeep", "health"]), Ok(()));
+    is_taken(&["birdkeep", "health"]).unwrap();
 }
 
 #[test]

@@ -100,6 +100,6 @@ fn its_kubernetes_runs_one_and_lets_it_end() {
     for probe in ["[birdkeep, health]", "[birdkeep, health, --ready]"] {
         assert!(manifest.contains(probe), "{probe}");
         let words: Vec<&str> = probe.trim_matches(['[', ']']).split(", ").collect();
-        assert_eq!(is_taken(&words), Ok(()), "{probe}");
+        is_taken(&words).unwrap_or_else(|refusal| panic!("{probe}: {refusal}"));
     }
 }
