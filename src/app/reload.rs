@@ -12,6 +12,7 @@ use super::build::configured_workspaces;
 use super::generation::Generation;
 use crate::config::Config;
 use crate::config::Loaded;
+use crate::domain::ids::WorkspaceName;
 use crate::lifecycle::Hangups;
 
 /// How long reading it may take, as from a share that does not answer.
@@ -64,10 +65,11 @@ impl App {
         registered.map_err(|error| told(error.into()))?;
         self.ground.store.set_min_free_bytes(config.archive.min_free_bytes);
         self.ground.observer.look_at(generation.scene(&config, &self.ground));
-        let names = |config: &Config| config.workspaces.iter().map(|w| w.name.to_string()).collect::<Vec<_>>();
+        let (added, removed) = (lacking(&self.config, &config), lacking(&config, &self.config));
         tracing::info!(
-            workspaces = names(&config).join(","),
-            before = names(&self.config).join(","),
+            workspaces = config.workspaces.len(),
+            added,
+            removed,
             "the new configuration is taken up"
         );
         self.config = config;
@@ -82,6 +84,17 @@ async fn read(load: &LoadAgain) -> anyhow::Result<Result<Loaded, Vec<String>>> {
         .await
         .with_context(|| format!("the configuration and its key files could not be read within {LONGEST_READ:?}"))?
         .context("reading the configuration")
+}
+
+/// The names of the workspaces of `other` that are not in `config`.
+fn lacking(config: &Config, other: &Config) -> String {
+    let is_there = |name: &WorkspaceName| config.workspaces.iter().any(|workspace| workspace.name == *name);
+    let names = other.workspaces.iter().map(|workspace| &workspace.name);
+    let lacking: Vec<&str> = names
+        .filter(|name| !is_there(name))
+        .map(WorkspaceName::as_str)
+        .collect();
+    lacking.join(",")
 }
 
 /// What a running daemon cannot change, a line for each: it holds the archive, the catalog and the port open.

@@ -71,7 +71,7 @@ async fn a_workspace_comes_and_goes_while_downloads_go_on() {
         .unset("workspaces.support.id")
         .unset("workspaces.support.access_key");
     running.sighup();
-    said(&mut running, "workspaces=\"sales\"").await;
+    said(&mut running, "removed=\"support\"").await;
     bird.clear_faults();
     bird.release_held();
     archived(&archive, 4).await;
