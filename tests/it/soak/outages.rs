@@ -123,7 +123,7 @@ struct Scene {
 impl Scene {
     async fn set_up() -> Self {
         let part = part();
-        let stale_after = part.mul_f64(1.5).max(Duration::from_secs(3));
+        let stale_after = part.mul_f64(1.5).max(Duration::from_secs(10));
         let bird = Bird::start(BirdOptions::default()).await;
         let spaces: Vec<WorkspaceHandle> = WORKSPACES
             .iter()
