@@ -109,7 +109,7 @@ impl Notifier {
     }
 
     /// Tells the switch that it all came to an end that nobody asked for, and waits until that is told, was tried three times
-    /// or has taken [`LAST_WORDS`].
+    /// or has taken twenty seconds.
     pub async fn fail(&self, why: &str) {
         if let Some(switch) = &self.switch {
             switch.tell(Ping::Failure(why.to_owned()));
