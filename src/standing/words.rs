@@ -176,11 +176,11 @@ mod tests {
         }
     }
 
-    fn wrong(reason: &str) -> Option<Wrong> {
-        Some(Wrong {
+    fn wrong(reason: &str) -> Wrong {
+        Wrong {
             reason: reason.to_owned(),
             since: at(),
-        })
+        }
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             "running: 3 downloads under way, 120 due; 4003401 recordings archived (3.8 TiB); all 2 workspaces fresh"
         );
         let mut failing = standing();
-        failing.workspaces[0].failing = wrong("the API answered 503");
+        failing.workspaces[0].failing = Some(wrong("the API answered 503"));
         assert!(
             failing
                 .in_words()
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_wrong_comes_first_and_names_nobody() {
         let mut bad = standing();
-        bad.workspaces[1].paused = wrong("the API answered 403 (ask +31 20 123 45 67)");
+        bad.workspaces[1].paused = Some(wrong("the API answered 403 (ask +31 20 123 45 67)"));
         bad.workspaces[0].is_fresh = false;
         let told = bad.in_words();
         assert!(
