@@ -54,6 +54,7 @@ impl Parts {
         });
         let stop = Stop {
             soft,
+            leaving: life.soft().clone(),
             hard: life.hard().clone(),
         };
         let queue = generation.queue.clone();
