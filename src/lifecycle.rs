@@ -182,6 +182,16 @@ pub fn reloaded(status: &str) {
     tell_systemd(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Whether anybody is told anything here.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the service manager's variable, not configuration"
+)]
+pub fn is_told() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
+}
+
 /// Tells systemd in words what goes on. Does nothing where systemd did not start us.
 pub fn status(text: &str) {
     tell_systemd(&[NotifyState::Status(text)]);

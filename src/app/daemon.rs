@@ -3,10 +3,8 @@
 //! Must not know: what the rooms do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +17,8 @@ use super::overdue;
 use super::part_died;
 use super::reload::LoadAgain;
 use super::reload::Reloads;
-use crate::domain::report::DrainReport;
+use super::status::Reload;
+use super::status::Status;
 use crate::lifecycle;
 use crate::lifecycle::Lifecycle;
 use crate::notify::Notifier;
@@ -27,9 +26,6 @@ use crate::queue::Stop;
 use crate::queue::Until;
 use crate::standing::Phase;
 use crate::web::Web;
-
-/// How often systemd is told in words what goes on.
-const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A part of a generation that ended.
 enum Part {
@@ -58,6 +54,7 @@ impl Parts {
         });
         let stop = Stop {
             soft,
+            leaving: life.soft().clone(),
             hard: life.hard().clone(),
         };
         let queue = generation.queue.clone();
@@ -88,6 +85,17 @@ impl App {
         reloads: Option<Reloads>,
         web: &Web,
     ) -> anyhow::Result<()> {
+        let (observer, soft) = (Arc::clone(&self.ground.observer), life.soft().clone());
+        let status = Arc::new(Status::new(&observer));
+        let telling = Arc::clone(&status);
+        // Dropped, they end.
+        let mut beside = JoinSet::new();
+        beside.spawn(async move { telling.keep_telling(soft).await });
+        let soft = life.soft().clone();
+        beside.spawn(async move {
+            soft.cancelled().await;
+            observer.phase_is(Phase::Stopping);
+        });
         let is_copy = self.is_copy().await?;
         if is_copy {
             self.ground.observer.phase_is(Phase::Reconciling);
@@ -99,35 +107,34 @@ impl App {
             return Ok(());
         }
         self.ground.observer.phase_is(Phase::Running);
-        let observer = Arc::clone(&self.ground.observer);
-        let soft = life.soft().clone();
-        let stopping = tokio::spawn(async move {
-            soft.cancelled().await;
-            observer.phase_is(Phase::Stopping);
-        });
         let over = CancellationToken::new();
         let watching = self.watching(notifier).await;
         let watched = tokio::spawn(watching.run(life.soft().clone(), over.clone()));
-        let told = tokio::spawn(tell_status(self.progress(), life.soft().clone()));
         if !is_copy {
-            life.ready("running");
+            life.ready("running: the first walks begin");
         }
-        let ended = self.keep_running(life, reloads, web).await;
-        told.abort();
-        stopping.abort();
+        let ended = self.keep_running(life, reloads, web, &status).await;
         over.cancel();
         drop(watched.await);
         self.close().await;
         ended
     }
 
-    async fn keep_running(&mut self, life: &Lifecycle, mut reloads: Option<Reloads>, web: &Web) -> anyhow::Result<()> {
+    async fn keep_running(
+        &mut self,
+        life: &Lifecycle,
+        mut reloads: Option<Reloads>,
+        web: &Web,
+        status: &Status,
+    ) -> anyhow::Result<()> {
         let mut parts = Parts {
             set: JoinSet::new(),
             newest: CancellationToken::new(),
         };
         parts.start(&self.generation, life);
         let mut next = None;
+        // Of those asked for in a row, the last one.
+        let mut is_refused = false;
         let mut ended = Ok(());
         loop {
             tokio::select! {
@@ -139,7 +146,7 @@ impl App {
                         Ok(Part::Walks) => if let Some(generation) = next.take().filter(|_| !life.soft().is_cancelled()) {
                             self.generation = generation;
                             parts.start(&self.generation, life);
-                            lifecycle::reloaded("running, with the new configuration");
+                            tell_reloaded(status, is_refused);
                         },
                         Ok(Part::Fetches) => {}
                         Err(error) => {
@@ -149,17 +156,16 @@ impl App {
                     },
                 },
                 load = asked(&mut reloads), if !life.soft().is_cancelled() => {
+                    status.reload_is(Reload::UnderWay);
                     lifecycle::reloading();
-                    match self.next_generation(&load).await {
-                        Some(generation) => {
-                            web.rules_are(listen::rules(&self.config));
-                            parts.newest.cancel();
-                            next = Some(generation);
-                        }
-                        None if next.is_none() => {
-                            lifecycle::reloaded("running; a new configuration was refused, see the log");
-                        }
-                        None => {}
+                    let built = self.next_generation(&load).await;
+                    is_refused = built.is_none();
+                    if let Some(generation) = built {
+                        web.rules_are(listen::rules(&self.config));
+                        parts.newest.cancel();
+                        next = Some(generation);
+                    } else if next.is_none() && !life.soft().is_cancelled() {
+                        tell_reloaded(status, is_refused);
                     }
                 }
                 () = overdue(life) => {
@@ -170,6 +176,16 @@ impl App {
             }
         }
     }
+}
+
+fn tell_reloaded(status: &Status, is_refused: bool) {
+    let (reload, words) = if is_refused {
+        (Reload::Refused, "running; a new configuration was refused, see the log")
+    } else {
+        (Reload::None, "running, with the new configuration")
+    };
+    status.reload_is(reload);
+    lifecycle::reloaded(words);
 }
 
 /// Waits until the configuration is to be read again.
@@ -185,19 +201,4 @@ async fn asked(reloads: &mut Option<Reloads>) -> LoadAgain {
 
 fn outcome(part: Result<anyhow::Result<Part>, JoinError>) -> anyhow::Result<Part> {
     part.unwrap_or_else(|error| Err(part_died("a part of the daemon", &error)))
-}
-
-/// Keeps systemd's one line about us up to date.
-async fn tell_status(mut progress: watch::Receiver<DrainReport>, soft: CancellationToken) {
-    while !soft.is_cancelled() {
-        let report = *progress.borrow_and_update();
-        lifecycle::status(&format!(
-            "running: {} archived ({} bytes), {} failed since the start",
-            report.archived, report.archived_bytes, report.failed
-        ));
-        tokio::time::sleep(STATUS_INTERVAL).await;
-        if progress.changed().await.is_err() {
-            return;
-        }
-    }
 }

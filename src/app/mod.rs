@@ -14,6 +14,7 @@ mod once;
 mod preflight;
 mod rebuild;
 mod reload;
+mod status;
 mod verify;
 mod view;
 mod witness;

@@ -57,6 +57,7 @@ impl App {
     pub async fn run_once(self, life: &Lifecycle, notifier: &Arc<Notifier>) -> anyhow::Result<OnceReport> {
         let stop = Stop {
             soft: life.soft().clone(),
+            leaving: life.soft().clone(),
             hard: life.hard().clone(),
         };
         if !self.reconcile(life.soft()).await? {

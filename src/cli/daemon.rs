@@ -17,6 +17,7 @@ use crate::config::Loaded;
 use crate::config::Sources;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::WorkspaceName;
+use crate::lifecycle;
 use crate::lifecycle::Hangups;
 use crate::lifecycle::Lifecycle;
 
@@ -36,6 +37,7 @@ pub(super) async fn run(
     let load: LoadAgain = Arc::new(move || load_again(&sources, &selected));
     let ran = async {
         let observer = Observer::new(Arc::clone(&clock));
+        lifecycle::status("starting: opening the archive and its catalog");
         let app = App::open(config, clock, &observer).await?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"), workspaces = config.workspaces.len(),

@@ -36,8 +36,12 @@ impl<Who: PartialEq + Clone> OneVoice<Who> {
             Some(speaker) if speaker.who == *who => true,
             Some(speaker) => match speaker.ended {
                 Some(ended) => now.saturating_duration_since(ended) > SAME_TROUBLE,
-                // Of two troubles at a time, the earlier one keeps the voice; a later one has its own.
-                None => return since.saturating_duration_since(speaker.since) > SAME_TROUBLE,
+                // Two troubles at a time that began apart: each has its own voice, whichever came first.
+                None => {
+                    let later = since.saturating_duration_since(speaker.since);
+                    let earlier = speaker.since.saturating_duration_since(since);
+                    return later.max(earlier) > SAME_TROUBLE;
+                }
             },
         };
         if becomes {
@@ -96,5 +100,22 @@ mod tests {
             voice.speaks(&"c", long_after, long_after),
             "and again when it comes back"
         );
+    }
+
+    #[test]
+    fn who_is_in_trouble_all_along_is_heard_though_another_flaps() {
+        let (mut voice, start) = (OneVoice::default(), Instant::now());
+        assert!(voice.speaks(&"a", start, start));
+        let mut heard = false;
+        for minute in 1..6 {
+            let now = start + Duration::from_secs(60 * minute);
+            voice.ends(&"a", now);
+            assert!(
+                voice.speaks(&"a", now + MOMENT, now + MOMENT),
+                "it has its say each time"
+            );
+            heard |= voice.speaks(&"b", start + MOMENT, now + 2 * MOMENT);
+        }
+        assert!(heard);
     }
 }

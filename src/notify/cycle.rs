@@ -28,6 +28,10 @@ pub(super) enum Turn {
 pub(super) struct Cycles {
     /// Walks begun and ended by each workspace when the last cycle ended.
     base: BTreeMap<WorkspaceName, (u64, u64)>,
+    /// The same as it was at the last look.
+    seen: BTreeMap<WorkspaceName, (u64, u64)>,
+    /// And as it was when a workspace was last seen that is there no more.
+    left: BTreeMap<WorkspaceName, (u64, u64)>,
     began_at: Option<Instant>,
     is_running: bool,
 }
@@ -36,14 +40,17 @@ impl Cycles {
     /// What has come about since the last look, in order.
     pub(super) fn turn(&mut self, situation: &Situation, now: Instant) -> Vec<Turn> {
         let mut turns = Vec::new();
+        let seen: BTreeMap<WorkspaceName, (u64, u64)> = situation
+            .workspaces
+            .iter()
+            .map(|(name, seen)| (name.clone(), (seen.walks_begun, seen.walks_ended)))
+            .collect();
+        self.follow(&seen);
         if !self.is_running {
             let is_early = self
                 .began_at
                 .is_some_and(|began| now.saturating_duration_since(began) < SHORTEST_CYCLE);
-            let has_begun = situation
-                .workspaces
-                .iter()
-                .any(|(name, seen)| seen.walks_begun > self.base_of(name).0);
+            let has_begun = seen.iter().any(|(name, (begun, _))| *begun > self.base_of(name).0);
             if is_early || !has_begun {
                 return turns;
             }
@@ -51,17 +58,10 @@ impl Cycles {
             self.began_at = Some(now);
             turns.push(Turn::Began);
         }
-        let all_ended = situation
-            .workspaces
-            .iter()
-            .all(|(name, seen)| seen.walks_ended > self.base_of(name).1);
-        if all_ended && !situation.workspaces.is_empty() {
+        let all_ended = seen.iter().all(|(name, (_, ended))| *ended > self.base_of(name).1);
+        if all_ended && !seen.is_empty() {
             self.is_running = false;
-            self.base = situation
-                .workspaces
-                .iter()
-                .map(|(name, seen)| (name.clone(), (seen.walks_begun, seen.walks_ended)))
-                .collect();
+            self.base = seen;
             let wrong = situation.wrong.clone();
             turns.push(if wrong.is_empty() {
                 Turn::Succeeded
@@ -70,6 +70,18 @@ impl Cycles {
             });
         }
         turns
+    }
+
+    /// A workspace that was removed keeps its counts; once it is back, only what it walks from then on counts.
+    fn follow(&mut self, seen: &BTreeMap<WorkspaceName, (u64, u64)>) {
+        let before = std::mem::replace(&mut self.seen, seen.clone());
+        for name in seen.keys() {
+            if let Some(counts) = self.left.remove(name) {
+                self.base.insert(name.clone(), counts);
+            }
+        }
+        self.left
+            .extend(before.into_iter().filter(|(name, _)| !seen.contains_key(name)));
     }
 
     fn base_of(&self, name: &WorkspaceName) -> (u64, u64) {
@@ -138,5 +150,24 @@ mod tests {
         let mut now = situation(&[("a", 2, 2)]);
         now.wrong = vec!["no space".to_owned()];
         assert_eq!(cycles.turn(&now, start), [Turn::Failed(vec!["no space".to_owned()])]);
+    }
+
+    #[test]
+    fn a_workspace_that_comes_back_owes_a_walk_of_its_own() {
+        let (mut cycles, start) = (Cycles::default(), Instant::now());
+        let both = [Turn::Began, Turn::Succeeded];
+        assert_eq!(cycles.turn(&situation(&[("a", 5, 5), ("b", 5, 5)]), start), both);
+        let without = start + SHORTEST_CYCLE;
+        assert_eq!(cycles.turn(&situation(&[("a", 6, 6)]), without), both);
+        // Back again with what it had counted before it went.
+        let back = without + SHORTEST_CYCLE;
+        assert_eq!(
+            cycles.turn(&situation(&[("a", 7, 7), ("b", 5, 5)]), back),
+            [Turn::Began]
+        );
+        assert_eq!(
+            cycles.turn(&situation(&[("a", 7, 7), ("b", 6, 6)]), back),
+            [Turn::Succeeded]
+        );
     }
 }

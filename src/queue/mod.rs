@@ -4,6 +4,7 @@
 //! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
 
 mod backlog;
+mod local_fault;
 mod outage;
 mod run;
 
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::local_fault::LocalFaults;
 use self::outage::FirstFailure;
 use self::outage::News;
 use self::run::Run;
@@ -64,6 +66,9 @@ pub enum Until {
 pub struct Stop {
     /// Claim nothing more; finish what is in flight.
     pub soft: CancellationToken,
+    /// The process ends: what cannot be written down is not waited for for long. Without it, a run that was asked to stop
+    /// waits for as long as it takes, as one does whose place another has taken.
+    pub leaving: CancellationToken,
     /// Break off what is in flight.
     pub hard: CancellationToken,
 }
@@ -73,6 +78,7 @@ pub struct Stop {
 pub struct Shared {
     in_flight: Arc<AtomicUsize>,
     progress: watch::Sender<DrainReport>,
+    faults: LocalFaults,
     tallies: Arc<Tallies>,
 }
 
@@ -83,6 +89,7 @@ impl Shared {
         Self {
             in_flight: Arc::default(),
             progress: watch::Sender::default(),
+            faults: LocalFaults::new(Arc::clone(&tallies)),
             tallies,
         }
     }

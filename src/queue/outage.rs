@@ -28,6 +28,10 @@ const HELD: Duration = Duration::from_secs(10);
 /// How long a credential must not have been refused to count as good again: several of the waits between two tries.
 const QUIET: Duration = Duration::from_secs(180);
 
+/// How long after its last failure a workspace that told of an outage speaks for the others: its recordings may be gone, or
+/// tried so seldom that it does not learn of the end.
+const CEASED: Duration = Duration::from_secs(1800);
+
 /// Recordings that a spell remembers by name; beyond that it only counts failures.
 const MOST_NAMES: usize = 1_000;
 
@@ -59,6 +63,8 @@ struct Spell {
     since: Instant,
     /// When its first recording failed, or its second: each is waited for.
     grew_at: Instant,
+    /// When any of them failed last.
+    last_failure: Instant,
     first_reason: String,
     failed: HashSet<RecordingId>,
     held: Vec<FirstFailure>,
@@ -106,11 +112,13 @@ impl Outages {
         let spell = self.spells.entry(recording.workspace.clone()).or_insert_with(|| Spell {
             since: now,
             grew_at: now,
+            last_failure: now,
             first_reason: reason.to_owned(),
             failed: HashSet::new(),
             held: Vec::new(),
             is_told: false,
         });
+        spell.last_failure = now;
         if spell.failed.len() < MOST_NAMES && spell.failed.insert(recording.id) && spell.failed.len() == 2 {
             spell.grew_at = now;
         }
@@ -150,6 +158,11 @@ impl Outages {
     /// What was held back long enough, or all of it at the end.
     pub(super) fn overdue(&mut self, now: Instant, at_end: bool) -> Vec<News> {
         let mut news = Vec::new();
+        for (workspace, spell) in self.spells.iter().filter(|(_, spell)| spell.is_told) {
+            if now - spell.last_failure > CEASED {
+                self.voice.ends(workspace, spell.last_failure.into_std());
+            }
+        }
         for (workspace, spell) in self.spells.iter_mut().filter(|(_, spell)| !spell.is_told) {
             if !at_end && now - spell.grew_at < HELD {
                 continue;
@@ -298,5 +311,24 @@ mod tests {
             outages.overdue(now, true),
             [failure("a", 1, "why"), failure("a", 2, "why")]
         );
+    }
+
+    #[test]
+    fn one_whose_failures_have_ceased_does_not_keep_another_silent() {
+        let (mut outages, begun) = (Outages::default(), Instant::now());
+        for number in 0..3 {
+            outages.failed(&recording("a", number), true, "why", begun);
+        }
+        assert_eq!(outages.overdue(begun + HELD, false).len(), 1);
+        // The recordings of one are gone upstream and tried no more; those of the other fail on.
+        let mut news = Vec::new();
+        for minute in 0..120 {
+            let now = begun + Duration::from_mins(minute) + HELD / 2;
+            for number in 0..3 {
+                outages.failed(&recording("b", number), minute == 0, "dead", now);
+            }
+            news.extend(outages.overdue(now + HELD, false));
+        }
+        assert_eq!(news, [News::Begun(name("b"), "dead".to_owned())]);
     }
 }

@@ -17,6 +17,7 @@ use super::QueueError;
 use super::Stop;
 use super::Until;
 use super::backlog;
+use super::local_fault::InFault;
 use super::outage::Outages;
 use super::tell_news;
 use crate::catalog::CatalogError;
@@ -60,6 +61,7 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// A disk that does not take bodies, or a catalog that takes no writes, for now.
 struct LocalFault {
+    held: InFault,
     reason: String,
     rest: Duration,
     look_at: Instant,
@@ -129,7 +131,6 @@ impl<'a> Run<'a> {
             self.take_last_look();
             self.claim().await?;
             if self.in_flight.is_empty() && self.endings.is_empty() && self.is_over()? {
-                self.queue.shared.tallies.local_fault.over();
                 return Ok(());
             }
             self.wait().await;
@@ -412,7 +413,7 @@ impl<'a> Run<'a> {
             }
             Err(error) if error.is_local() => {
                 let since = *self.unwritten_since.get_or_insert(now);
-                let ends = self.stop.soft.is_cancelled() || matches!(self.until, Until::Drained(_));
+                let ends = self.stop.leaving.is_cancelled() || matches!(self.until, Until::Drained(_));
                 if ends && since.elapsed() > LAST_WRITES {
                     return Err(QueueError::Catalog(error));
                 }
@@ -428,9 +429,8 @@ impl<'a> Run<'a> {
 
     fn begin_local_fault(&mut self, reason: String) {
         if self.local_fault.is_none() {
-            self.queue.shared.tallies.local_fault.met(&reason);
-            tracing::error!(error = %reason, "this machine does not take recordings; nothing is begun until it does");
             self.local_fault = Some(LocalFault {
+                held: self.queue.shared.faults.begin(&reason),
                 reason,
                 rest: LOCAL_REST,
                 look_at: Instant::now() + LOCAL_REST,
@@ -448,17 +448,17 @@ impl<'a> Run<'a> {
         };
         match self.queue.fetcher.ready().await {
             Ok(()) if self.unwritten_since.is_none() => {
-                self.queue.shared.tallies.local_fault.over();
-                tracing::info!("this machine takes recordings again");
-                self.local_fault = None;
+                if let Some(fault) = self.local_fault.take() {
+                    fault.held.over();
+                }
                 self.may_be_due = true;
             }
             Ok(()) => {
-                self.queue.shared.tallies.local_fault.met(&fault.reason);
+                fault.held.lasts(&fault.reason);
                 fault.look_at = Instant::now() + fault.rest;
             }
             Err(error) => {
-                self.queue.shared.tallies.local_fault.met(&error.reason);
+                fault.held.lasts(&error.reason);
                 fault.reason = error.reason;
                 fault.rest = (fault.rest * 2).min(LONGEST_LOCAL_REST);
                 fault.look_at = Instant::now() + fault.rest;

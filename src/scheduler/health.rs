@@ -79,6 +79,10 @@ impl Health {
                 now
             }
         };
+        if kind != Kind::Unreachable && matches!(self.trouble, Some((Kind::Unreachable, _))) {
+            // Whoever is still not answered must not stay silent for one who now has another trouble.
+            voice.ends(workspace, now);
+        }
         self.trouble = Some((kind, since));
         if self.told {
             return;
@@ -135,5 +139,28 @@ fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
     } else {
         tracing::debug!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
             elapsed_ms, "walk ended with nothing new");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_has_another_trouble_now_does_not_keep_the_others_silent() {
+        let (mut voice, start) = (OneVoice::default(), Instant::now());
+        let (mut first, mut second) = (Health::default(), Health::default());
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        first.troubled(&a, Kind::Unreachable, "no answer", &mut voice, start);
+        second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, start);
+        assert!(first.told && !second.told);
+        for minute in 1..10 {
+            let now = start + Duration::from_secs(60 * minute);
+            first.troubled(&a, Kind::Paused, "401", &mut voice, now);
+            second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, now);
+        }
+        assert!(second.told);
     }
 }

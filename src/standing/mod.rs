@@ -5,6 +5,7 @@
 
 mod disk;
 mod observer;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;

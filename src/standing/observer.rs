@@ -115,10 +115,12 @@ impl Observer {
         watched.turn += 1;
     }
 
-    /// The daemon is there in its life now.
+    /// The daemon is there in its life now. From stopping there is no way back: whatever else ends meanwhile may say so.
     pub fn phase_is(&self, phase: Phase) {
         let mut watched = self.watched();
-        watched.phase = phase;
+        if watched.phase != Phase::Stopping {
+            watched.phase = phase;
+        }
         watched.turn += 1;
     }
 

@@ -279,3 +279,48 @@ async fn told(socket: &tokio::net::UnixDatagram, line: &str) -> String {
         }
     }
 }
+
+/// Holds the catalog's lock for writing as another program would, until it is dropped.
+async fn locked(archive: &Archive) -> sqlx::SqliteConnection {
+    use sqlx::ConnectOptions as _;
+
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(archive.catalog_path())
+        .busy_timeout(LONG);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_catalog_that_is_locked_while_the_old_one_ends_is_waited_for_and_told_once() {
+    let (bird, workspace, mut archive) = place().await;
+    archive.set("download.concurrency", "2");
+    workspace.add(RecordingSpec::at(FROM));
+    bird.fault(FaultRule::media(MediaAction::Hold(At::Half)));
+    let mut running = archive.spawn(&[]);
+    bird.wait_until(|bird| bird.media_in_flight() == 1).await;
+    running.sighup();
+    said(&mut running, TAKEN_UP).await;
+    bird.wait_until(|bird| bird.list_requests() == 2).await;
+
+    let lock = locked(&archive).await;
+    bird.clear_faults();
+    bird.release_held();
+    said(&mut running, "this machine does not take recordings").await;
+    // Longer than whoever leaves would wait.
+    let left = running.exit_within(Duration::from_secs(12)).await;
+    assert!(left.is_none(), "{}", running.stderr());
+    drop(lock);
+    said(&mut running, "this machine takes recordings again").await;
+    archived(&archive, 1).await;
+    let told = ended(running).await;
+    assert_eq!(
+        told.matches("this machine does not take recordings").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(told.matches("this machine takes recordings again").count(), 1, "{told}");
+    assert_eq!(bird.media_requests(), 1);
+    assert_complete(&archive, &workspace).await;
+}

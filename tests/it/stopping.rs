@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture should panic")]
 
 mod notify;
+mod words;
 
 use std::time::Duration;
 use std::time::Instant;

@@ -14,7 +14,7 @@ use crate::surviving::kit::end_within;
 use crate::surviving::kit::place;
 
 /// The messages until one holds this line, each as its lines.
-async fn until(socket: &tokio::net::UnixDatagram, line: &str) -> Vec<Vec<String>> {
+pub async fn until(socket: &tokio::net::UnixDatagram, line: &str) -> Vec<Vec<String>> {
     let mut messages: Vec<Vec<String>> = Vec::new();
     let mut buffer = vec![0; 4096];
     loop {
@@ -34,7 +34,7 @@ fn holds(messages: &[Vec<String>], beginning: &str) -> bool {
     messages.iter().flatten().any(|line| line.starts_with(beginning))
 }
 
-fn bound(socket: UnixDatagram) -> tokio::net::UnixDatagram {
+pub fn bound(socket: UnixDatagram) -> tokio::net::UnixDatagram {
     socket.set_nonblocking(true).unwrap();
     tokio::net::UnixDatagram::from_std(socket).unwrap()
 }
