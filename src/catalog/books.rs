@@ -118,7 +118,7 @@ async fn workspaces(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, W
     let rows = sqlx::query!(
         r#"-- catalog.walks_of_books
         SELECT workspace AS "workspace!: i64", name AS "name!: String", id AS "id!: String", last_complete_walk_at,
-            last_full_walk_started_at, last_full_walk_finished_at, last_full_walk_listed
+            last_full_walk_started_at, last_full_walk_finished_at, last_full_walk_listed, last_full_walk_since
         FROM workspaces"#
     )
     .fetch_all(connection)
@@ -136,6 +136,7 @@ async fn workspaces(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, W
             last_full_started_at: columns.optional_time("last_full_walk_started_at", row.last_full_walk_started_at)?,
             last_full_finished_at: columns
                 .optional_time("last_full_walk_finished_at", row.last_full_walk_finished_at)?,
+            last_full_since: columns.optional_time("last_full_walk_since", row.last_full_walk_since)?,
             last_full_listed: listed
                 .map(|listed| columns.count("last_full_walk_listed", listed))
                 .transpose()?,

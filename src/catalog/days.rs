@@ -12,6 +12,7 @@ use super::books::Pages;
 use super::error::CatalogError;
 use super::rows::Columns;
 use crate::domain::clock::Timestamp;
+use crate::domain::completeness::CLOCK_TOLERANCE;
 use crate::domain::completeness::LONGEST_DUE;
 use crate::domain::completeness::LONGEST_WAITING;
 use crate::domain::day::Day;
@@ -103,9 +104,11 @@ pub(super) async fn add_open(
     pages: &mut Pages,
     now: Timestamp,
 ) -> Result<(), CatalogError> {
-    let (late_before, stuck_before) = (
+    // What was first listed in the future was listed by a wrong clock: nobody knows for how long it is open.
+    let (late_before, stuck_before, wrong_after) = (
         now.before(LONGEST_DUE).as_microseconds(),
         now.before(LONGEST_WAITING).as_microseconds(),
+        now.after(CLOCK_TOLERANCE).as_microseconds(),
     );
     let rows = sqlx::query!(
         r#"-- catalog.open_by_day
@@ -115,18 +118,18 @@ pub(super) async fn add_open(
             sum(unfinished.old AND NOT unfinished.vanished AND NOT unfinished.tried) AS "old_untried!: i64"
         FROM (
             SELECT r.workspace AS workspace, (r.created_at + 62135596800000000) / 86400000000 AS day, r.state AS state,
-                FALSE AS tried, r.first_seen_at < ?2 AS old,
-                coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE) AS vanished
+                FALSE AS tried, r.first_seen_at NOT BETWEEN ?2 AND ?3 AS old,
+                coalesce(r.last_seen_at < w.last_full_walk_started_at AND r.created_at >= coalesce(w.last_full_walk_since, r.created_at), FALSE) AS vanished
             FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_waiting ON r.workspace = w.workspace
             WHERE r.state = 'waiting'
             UNION ALL
             SELECT r.workspace, (r.created_at + 62135596800000000) / 86400000000, r.state,
-                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at < ?1, coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE)
+                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at NOT BETWEEN ?1 AND ?3, coalesce(r.last_seen_at < w.last_full_walk_started_at AND r.created_at >= coalesce(w.last_full_walk_since, r.created_at), FALSE)
             FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_due ON r.workspace = w.workspace
             WHERE r.state = 'due'
             UNION ALL
             SELECT r.workspace, (r.created_at + 62135596800000000) / 86400000000, r.state,
-                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at < ?1, coalesce(r.last_seen_at < w.last_full_walk_started_at, FALSE)
+                r.attempts > 0 OR r.last_error IS NOT NULL, r.first_seen_at NOT BETWEEN ?1 AND ?3, coalesce(r.last_seen_at < w.last_full_walk_started_at AND r.created_at >= coalesce(w.last_full_walk_since, r.created_at), FALSE)
             FROM workspaces AS w CROSS JOIN recordings AS r INDEXED BY recordings_claimed ON r.workspace = w.workspace
             WHERE r.state = 'claimed'
             UNION ALL
@@ -135,7 +138,8 @@ pub(super) async fn add_open(
             WHERE r.state = 'given_up'
         ) AS unfinished GROUP BY unfinished.workspace, unfinished.day, unfinished.state"#,
         late_before,
-        stuck_before
+        stuck_before,
+        wrong_after
     )
     .fetch_all(connection)
     .await

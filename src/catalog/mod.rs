@@ -71,4 +71,5 @@ pub use verify::Reading;
 pub use verify::Soundness;
 pub use verify::Verification;
 pub use verify::VerificationKey;
+pub use walks::FullWalk;
 pub use walks::PollPlan;

@@ -34,6 +34,15 @@ pub struct PollPlan {
     pub recheck: Vec<RecordingId>,
 }
 
+/// A walk over everything that reached its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FullWalk {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What was created before this it did not ask for.
+    pub since: Option<Timestamp>,
+}
+
 const PLAN: &str = "plan a poll";
 
 impl Catalog {
@@ -79,15 +88,16 @@ impl Catalog {
         })
     }
 
-    /// When the last full walk that reached its end began.
+    /// The last full walk that reached its end.
     ///
     /// # Errors
     /// The workspace is not registered, or what SQLite says.
-    pub async fn last_full_walk(&self, workspace: &WorkspaceName) -> Result<Option<Timestamp>, CatalogError> {
+    pub async fn last_full_walk(&self, workspace: &WorkspaceName) -> Result<Option<FullWalk>, CatalogError> {
         let name = workspace.as_str();
         let row = sqlx::query!(
             r#"-- catalog.last_full_walk
-            SELECT workspace AS "workspace!: i64", last_full_walk_started_at AS "started_at?: i64"
+            SELECT workspace AS "workspace!: i64", last_full_walk_started_at AS "started_at?: i64",
+                last_full_walk_since AS "since?: i64"
             FROM workspaces WHERE name = ?1"#,
             name
         )
@@ -101,7 +111,9 @@ impl Catalog {
             table: "workspaces",
             row: row.workspace,
         };
-        columns.optional_time("last_full_walk_started_at", row.started_at)
+        let since = columns.optional_time("last_full_walk_since", row.since)?;
+        let started_at = columns.optional_time("last_full_walk_started_at", row.started_at)?;
+        Ok(started_at.map(|started_at| FullWalk { started_at, since }))
     }
 
     /// Stores how a walk ended. A complete one settles what was created before it began, by upstream's clock; a complete
@@ -121,10 +133,11 @@ impl Catalog {
             report.outcome.to_text(),
             count_column(report.listed),
         );
-        let (started_at, finished_at, asked_at) = (
+        let (started_at, finished_at, asked_at, since) = (
             report.started_at.as_microseconds(),
             report.finished_at.as_microseconds(),
             report.asked_at.as_microseconds(),
+            report.since.map(Timestamp::as_microseconds),
         );
         sqlx::query!(
             "-- catalog.finish_walk
@@ -135,6 +148,7 @@ impl Catalog {
                 last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END,
                 last_full_walk_finished_at = CASE WHEN ?8 THEN ?4 ELSE last_full_walk_finished_at END,
                 last_full_walk_listed = CASE WHEN ?8 THEN ?6 ELSE last_full_walk_listed END,
+                last_full_walk_since = CASE WHEN ?8 THEN ?10 ELSE last_full_walk_since END,
                 settled_until = CASE WHEN ?7 THEN coalesce(
                     (SELECT max(created_at) FROM recordings WHERE workspace = ?1 AND created_at <= ?9),
                     settled_until) ELSE settled_until END
@@ -147,7 +161,8 @@ impl Catalog {
             listed,
             complete,
             complete_full,
-            asked_at
+            asked_at,
+            since
         )
         .execute(&mut *tx)
         .await

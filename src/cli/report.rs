@@ -209,10 +209,22 @@ fn state(
     question: &Question,
     witnesses: &mut HashMap<WorkspaceName, Result<Counted, String>>,
 ) -> Stated {
-    let is_configured = config.workspaces.iter().any(|known| known.name == book.name);
+    let configured = config.workspaces.iter().find(|known| known.name == book.name);
+    let is_configured = configured.is_some();
     let witness = witnesses.remove(&book.name);
+    let mut gaps = gaps(&book, is_configured, question);
+    if let Some(other) = configured.filter(|known| known.id != book.id) {
+        gaps.push(Gap {
+            kind: GapKind::NeverWalked,
+            count: None,
+            text: format!(
+                "the configuration gives this name to another workspace, {}, whose list was never read",
+                other.id
+            ),
+        });
+    }
     Stated {
-        gaps: gaps(&book, is_configured, question),
+        gaps,
         is_configured,
         witness: witness.unwrap_or_else(|| Err("not asked: the workspace is not configured".to_owned())),
         book,

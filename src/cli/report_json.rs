@@ -50,6 +50,7 @@ struct Walks {
     last_full_started_at: Option<Timestamp>,
     last_full_finished_at: Option<Timestamp>,
     last_full_listed: Option<u64>,
+    last_full_since: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -191,6 +192,7 @@ fn workspace<'a>(stated: &'a Stated, statement: &Statement) -> Workspace<'a> {
             last_full_started_at: book.walks.last_full_started_at,
             last_full_finished_at: book.walks.last_full_finished_at,
             last_full_listed: book.walks.last_full_listed,
+            last_full_since: book.walks.last_full_since,
         },
         days: days.collect(),
         total: Counts::new(&book.total(period)),

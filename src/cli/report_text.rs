@@ -173,6 +173,12 @@ fn print_walks(walks: &WalkEvidence) -> Result<()> {
         or_dash(walks.last_full_finished_at.map(short_time)),
         or_dash(walks.last_full_listed)
     ))?;
+    if let Some(since) = walks.last_full_since {
+        line(&format!(
+            "Bird was not asked for what was created before {} (sync.since)",
+            short_time(since)
+        ))?;
+    }
     line(&format!(
         "Bird's list was last read as far as new recordings go at {}",
         or_dash(walks.last_complete_at.map(short_time))
@@ -210,24 +216,34 @@ fn print_verdict(statement: &Statement) -> Result<()> {
         total += stated.book.total(statement.period);
     }
     let summary = format!(
-        "Listed: {}. Archived: {}, of them re-read since and found good: {}. Without media at Bird: {}. Still to come: {}. \
-         Given up: {}.",
+        "Listed: {}. Archived: {}, of them re-read since and found good: {}. Without media at Bird: {}. Deleted at Bird \
+         before they could be fetched: {}. Still to come: {}. Given up: {}.",
         total.listed,
         total.archived,
         total.re_read,
-        total.gone.sum(),
+        total.gone.sum() - total.gone.deleted,
+        total.gone.deleted,
         total.waiting + total.due + total.claimed,
         total.given_up
     );
     if statement.is_complete() {
-        return line(&format!("COMPLETE as far as Bird's list was read. {summary}"));
+        line(&format!("COMPLETE as far as Bird's list was read. {summary}"))?;
+    } else {
+        line(&format!("NOT COMPLETE. {summary}"))?;
     }
-    line(&format!("NOT COMPLETE. {summary}"))?;
     for (workspace, gap) in statement.all_gaps() {
         line(&match workspace {
             Some(workspace) => format!("- {workspace}: {}", gap.text),
             None => format!("- {}", gap.text),
         })?;
+    }
+    for stated in statement.workspaces.iter().filter(|stated| !stated.is_configured) {
+        let walked = stated.book.walks.last_full_started_at.map(short_time);
+        line(&format!(
+            "Not judged: how {} was listed, which is not configured any more. Its list was last read in whole from {} on",
+            stated.book.name,
+            or_dash(walked)
+        ))?;
     }
     Ok(())
 }

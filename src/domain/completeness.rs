@@ -21,6 +21,9 @@ pub const LONGEST_DUE: Duration = Duration::from_secs(24 * 60 * 60);
 /// lasts that long.
 pub const LONGEST_WAITING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How far in the future a noted time may lie before it tells of a wrong clock.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60 * 60);
+
 /// How the recordings of one workspace stand that were created on one day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DayCounts {
@@ -123,6 +126,8 @@ pub struct WalkEvidence {
     pub last_full_finished_at: Option<Timestamp>,
     /// What it listed, with the same reservation: items set aside included, those listed twice counted twice.
     pub last_full_listed: Option<u64>,
+    /// What was created before this it did not ask for.
+    pub last_full_since: Option<Timestamp>,
 }
 
 /// The books of one workspace, all at one moment.
@@ -216,10 +221,18 @@ pub enum GapKind {
     Restored,
     /// No walk over everything has ever reached its end.
     NeverWalked,
+    /// The last walk over everything began in the future: by a wrong clock, then or now.
+    WrongClock,
+    /// The period has not begun.
+    NotBegun,
+    /// The period has days that the last walk over everything did not ask for.
+    NotListed,
     /// The last walk over everything is too old to vouch for the period.
     WalkTooOld,
     /// Attempts spent.
     GivenUp,
+    /// Deleted upstream before they could be fetched.
+    Deleted,
     /// List items that are not understood.
     SetAside,
     /// List items that were never understood and are not listed any more.
@@ -241,8 +254,12 @@ impl GapKind {
         match self {
             Self::Restored => "restored",
             Self::NeverWalked => "never_walked",
+            Self::WrongClock => "wrong_clock",
+            Self::NotBegun => "not_begun",
+            Self::NotListed => "not_listed",
             Self::WalkTooOld => "walk_too_old",
             Self::GivenUp => "given_up",
+            Self::Deleted => "deleted",
             Self::SetAside => "set_aside",
             Self::SetAsideUnlisted => "set_aside_unlisted",
             Self::Unsound => "unsound",
@@ -282,6 +299,7 @@ pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> V
     let mut gaps = Vec::new();
     if is_configured {
         gaps.extend(walk_gap(&book.walks, question));
+        gaps.extend(unlisted_gap(&book.walks, question.period));
     }
     let total = book.total(question.period);
     let mut add = |kind, count: u64, text: &str| {
@@ -297,6 +315,11 @@ pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> V
         GapKind::GivenUp,
         total.given_up,
         "given up: `birdkeep list --state given_up` says why, `birdkeep retry` tries again",
+    );
+    add(
+        GapKind::Deleted,
+        total.gone.deleted,
+        "deleted at Bird before they could be fetched: `birdkeep list --state gone` shows them",
     );
     add(
         GapKind::SetAside,
@@ -347,6 +370,19 @@ pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> V
     gaps
 }
 
+/// Whether the period asked about has days that nobody asked upstream for, by `sync.since`. A period without bounds is what
+/// there is to ask about, and the statement says from where on.
+fn unlisted_gap(walks: &WalkEvidence, period: Period) -> Option<Gap> {
+    let from = walks.last_full_since?;
+    let begins_before = period.since.is_some_and(|first| first.start() < from);
+    let ends_before = period.until.is_some_and(|end| end.start() <= from);
+    (begins_before || ends_before).then(|| Gap {
+        kind: GapKind::NotListed,
+        count: None,
+        text: format!("Bird was not asked for what was created before {from} (sync.since): nobody knows what there is"),
+    })
+}
+
 /// Whether the last walk over everything vouches for the period: it must have begun after the period's end or, where that
 /// is still to come, not long ago.
 fn walk_gap(walks: &WalkEvidence, question: &Question) -> Option<Gap> {
@@ -364,7 +400,19 @@ fn walk_gap(walks: &WalkEvidence, question: &Question) -> Option<Gap> {
             "Bird's list was never read to its end: nobody knows what there is".to_owned(),
         );
     };
+    if began > question.now.after(CLOCK_TOLERANCE) {
+        return gap(
+            GapKind::WrongClock,
+            format!(
+                "Bird's list was last read in whole at {began}, in the future: this machine's clock is or was wrong; \
+                 ask again after the next time"
+            ),
+        );
+    }
     match end {
+        _ if question.period.since.is_some_and(|first| first.start() > question.now) => {
+            gap(GapKind::NotBegun, "the period has not begun".to_owned())
+        }
         Some(end) if began < end => gap(
             GapKind::WalkTooOld,
             format!(

@@ -61,6 +61,8 @@ pub struct WalkReport {
     pub finished_at: Timestamp,
     /// When it began at the earliest, by our clock and by upstream's: what was created later it may have missed.
     pub asked_at: Timestamp,
+    /// What was created before this it did not ask for.
+    pub since: Option<Timestamp>,
     /// How it ended.
     pub outcome: WalkOutcome,
     /// Items listed, those set aside included, duplicates counted each time.

@@ -113,14 +113,19 @@ impl Lister {
         self.workspaces.keys()
     }
 
-    /// Whether a full walk is due: never completed, longer ago than `interval`, or in the future of a wrong clock.
+    /// Whether a full walk is due: never completed, longer ago than `interval`, in the future of a wrong clock, or one
+    /// that left out what is to be listed now.
     ///
     /// # Errors
     /// The catalog cannot be read.
     pub async fn full_walk_due(&self, workspace: &WorkspaceName, interval: Duration) -> Result<bool, CatalogError> {
         let now = self.clock.now();
         let last = self.catalog.last_full_walk(workspace).await?;
-        Ok(last.is_none_or(|last| last > now || now.since(last) >= interval))
+        Ok(last.is_none_or(|last| {
+            // `None` is the earliest of all.
+            let left_out = last.since > self.options.since;
+            left_out || last.started_at > now || now.since(last.started_at) >= interval
+        }))
     }
 
     /// Walks one workspace and records how it went. `soft` ends it at a page boundary.
@@ -156,6 +161,7 @@ impl Lister {
             started_at,
             finished_at: pass.now(),
             asked_at: self.asked_at(workspace, &pass),
+            since: self.options.since,
             outcome,
             listed: pass.listed,
             pages: pass.pages,
@@ -201,12 +207,24 @@ impl Lister {
                 Ok(page) => {
                     pass.pages += 1;
                     let touch_before = pass.touch_before();
+                    let listed = page.items.len();
+                    let page = self.wanted(page);
+                    pass.listed += (listed - page.items.len()) as u64;
                     self.keep_page(api, page, pass, touch_before).await?;
                 }
                 Err(Ended::Complete) => return self.recheck(api, recheck, pass, soft).await,
                 Err(ended) => return Ok(ended),
             }
         }
+    }
+
+    /// A page of the list without what was created too early: it is not asked for, and may be listed all the same.
+    fn wanted(&self, mut page: Page) -> Page {
+        if let Some(since) = self.options.since {
+            page.items
+                .retain(|item| !matches!(item, Item::Understood(listed) if listed.recording.created_at < since));
+        }
+        page
     }
 
     /// One page into the catalog, in one transaction. Its links are at hand before that, so that whoever finds a
@@ -230,9 +248,6 @@ impl Lister {
                 Item::SetAside(item) => set_aside.push(item),
                 Item::Understood(listed) => {
                     let Listed { recording, ticket } = *listed;
-                    if self.options.since.is_some_and(|since| recording.created_at < since) {
-                        continue;
-                    }
                     if let Some(ticket) = ticket {
                         let of = RecordingRef {
                             workspace: api.name().clone(),

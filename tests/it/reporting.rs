@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture should panic")]
 
 mod beside;
+mod honesty;
 mod judging;
 mod kit;
 mod large;

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +18,7 @@ use super::Finding;
 use super::PreflightOptions;
 use super::Tell;
 use crate::api::Api;
+use crate::api::ApiError;
 use crate::api::ApiErrorKind;
 use crate::api::Item;
 use crate::api::ListQuery;
@@ -31,7 +34,11 @@ use crate::fetcher::first_byte;
 /// The clock offset from which on the operator should be told, in seconds.
 const TELLING_OFFSET_SECONDS: f64 = 30.0;
 
-/// Looks at every workspace, until `soft`.
+/// How many workspaces are looked at at the same time.
+const AT_ONCE: usize = 8;
+
+/// Looks at every workspace, until `soft`, several at a time: an API that does not answer holds up all of them no longer
+/// than one. Their findings come in the configuration's order.
 pub(super) async fn look(
     config: &Config,
     options: PreflightOptions,
@@ -41,13 +48,29 @@ pub(super) async fn look(
 ) -> anyhow::Result<()> {
     let api = Api::new(api_options(config), clock, Arc::default())?;
     let workspaces = workspace_apis(config, &api);
-    for workspace in &config.workspaces {
-        if soft.is_cancelled() {
-            break;
-        }
-        if let Some(api) = workspaces.get(&workspace.name) {
-            let mut tell_of = |finding: Finding| tell(finding.of(&workspace.name));
-            look_at(api, config, options, &mut tell_of).await;
+    let looks = config.workspaces.iter().filter_map(|workspace| {
+        let api = workspaces.get(&workspace.name)?;
+        Some(async move {
+            let mut found = Vec::new();
+            look_at(api, config, options, &mut |finding: Finding| {
+                found.push(finding.of(&workspace.name));
+            })
+            .await;
+            found
+        })
+    });
+    let mut looks = stream::iter(looks).buffered(AT_ONCE);
+    loop {
+        tokio::select! {
+            biased;
+            () = soft.cancelled() => {
+                tell(Finding::fail("list", "interrupted: not every workspace was looked at", "run the check again"));
+                return Ok(());
+            }
+            found = looks.next() => match found {
+                Some(found) => found.into_iter().for_each(&mut *tell),
+                None => break,
+            },
         }
     }
     tell(offset(api.clock().offset_seconds()));
@@ -76,7 +99,8 @@ fn offset(seconds: Option<f64>) -> Finding {
 
 async fn look_at(api: &WorkspaceApi, config: &Config, options: PreflightOptions, tell: Tell<'_>) {
     let begun = Instant::now();
-    let page = match api.list_page(ListQuery::default(), None).await {
+    let asked = within(config, api.list_page(ListQuery::default(), None)).await;
+    let page = match asked {
         Ok(page) => page,
         Err(error) => {
             let remedy = match error.kind {
@@ -122,12 +146,35 @@ async fn look_at(api: &WorkspaceApi, config: &Config, options: PreflightOptions,
         )),
         Some(listed) => look_at_media(api, config, *listed, tell).await,
     }
-    look_at_rights(api, options, tell).await;
+    look_at_rights(api, config, options, tell).await;
+}
+
+/// What an API says within `api.timeout`, retries included: whoever waits in front of a terminal wants to know that it does not
+/// answer, and not that it did not answer four times.
+async fn within<T>(config: &Config, asked: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let patience = config.api.timeout;
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| {
+        Err(ApiError {
+            kind: ApiErrorKind::Unavailable,
+            what: unanswered(patience),
+        })
+    })
+}
+
+/// As [`within`], of a right: an answer before may have asked to wait for an hour.
+async fn right_within(config: &Config, asked: impl Future<Output = Right>) -> Right {
+    let patience = config.api.timeout;
+    let right = tokio::time::timeout(patience, asked).await;
+    right.unwrap_or_else(|_| Right::Unknown(unanswered(patience)))
+}
+
+fn unanswered(patience: Duration) -> String {
+    format!("no answer within {patience:?} (api.timeout)")
 }
 
 async fn look_at_media(api: &WorkspaceApi, config: &Config, listed: Listed, tell: Tell<'_>) {
     let begun = Instant::now();
-    let ticket = match api.recording(listed.recording.id).await {
+    let ticket = match within(config, api.recording(listed.recording.id)).await {
         Ok(fresh) => {
             let told = "View is allowed; a fresh link in";
             tell(timed("item", told, begun.elapsed(), config.api.timeout, "api.timeout"));
@@ -163,10 +210,10 @@ async fn look_at_media(api: &WorkspaceApi, config: &Config, listed: Listed, tell
     });
 }
 
-async fn look_at_rights(api: &WorkspaceApi, options: PreflightOptions, tell: Tell<'_>) {
+async fn look_at_rights(api: &WorkspaceApi, config: &Config, options: PreflightOptions, tell: Tell<'_>) {
     tell(Finding::ok(
         "metrics right",
-        match api.may_view_metrics().await {
+        match right_within(config, api.may_view_metrics()).await {
             Right::Allowed => "View on recording-metrics is allowed; only `birdkeep report` uses it".to_owned(),
             Right::Denied => {
                 "View on recording-metrics is not allowed, and only `birdkeep report` would use it".to_owned()
@@ -179,7 +226,7 @@ async fn look_at_rights(api: &WorkspaceApi, options: PreflightOptions, tell: Tel
         return;
     }
     let nobody = RecordingId::from_bytes(random_id());
-    tell(match api.may_delete(nobody).await {
+    tell(match right_within(config, api.may_delete(nobody)).await {
         Right::Denied => Finding::ok("delete right", "not allowed, and not needed"),
         Right::Allowed => Finding::warn(
             "delete right",

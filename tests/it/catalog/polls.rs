@@ -142,6 +142,7 @@ async fn a_clock_ahead_settles_nothing_that_upstream_has_not_reached() {
     let ahead = at("2034-05-01T12:00:00Z");
     let walk = birdkeep::domain::report::WalkReport {
         asked_at: noon(),
+        since: None,
         ..walk(WalkKind::Full, WalkOutcome::Complete, ahead, ahead)
     };
     bench.catalog.finish_walk(&workspace("support"), &walk).await.unwrap();
@@ -237,7 +238,8 @@ async fn only_a_complete_walk_counts_as_one() {
     let found = summary().await;
     assert_eq!(found.last_walk.unwrap().outcome, "stopped");
     assert_eq!(found.last_complete_walk_at, Some(times(3).1));
-    assert_eq!(bench.catalog.last_full_walk(&support).await.unwrap(), Some(times(2).0));
+    let full = bench.catalog.last_full_walk(&support).await.unwrap().unwrap();
+    assert_eq!((full.started_at, full.since), (times(2).0, None));
     assert_eq!(bench.catalog.last_full_walk(&workspace("sales")).await.unwrap(), None);
     assert!(bench.catalog.last_full_walk(&workspace("unknown")).await.is_err());
 }

@@ -207,6 +207,7 @@ pub(super) fn report(walk: &Walked) -> WalkReport {
         started_at: time(walk.started_at),
         finished_at: time(walk.finished_at),
         asked_at: time(walk.asked_at),
+        since: None,
         outcome: match walk.outcome {
             "complete" => WalkOutcome::Complete,
             "stopped" => WalkOutcome::Stopped,

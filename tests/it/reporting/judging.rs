@@ -102,7 +102,7 @@ proptest! {
         let asked = question(day(100), Period::default());
         let book = book(&days, Some(day(100)));
         let total = book.total(Period::default());
-        let open = total.given_up + total.set_aside + total.unsound + total.unexplained();
+        let open = total.given_up + total.gone.deleted + total.set_aside + total.unsound + total.unexplained();
         prop_assert_eq!(kinds(&book, true, &asked).is_empty(), open == 0);
     }
 }
@@ -120,6 +120,20 @@ fn each_kind_of_trouble_is_a_gap_of_its_own() {
     };
     assert_eq!(of(base), []);
     assert_eq!(of(DayCounts { late: 1, ..base }), [GapKind::Late]);
+    let gone = GoneCounts {
+        absent: 1,
+        failed: 0,
+        deleted: 1,
+        other: 0,
+    };
+    assert_eq!(
+        of(DayCounts {
+            gone,
+            listed: 5,
+            ..base
+        }),
+        [GapKind::Deleted]
+    );
     assert_eq!(of(DayCounts { unsound: 1, ..base }), [GapKind::Unsound]);
     assert_eq!(of(DayCounts { set_aside: 1, ..base }), [GapKind::SetAside]);
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kit::gaps;
 use super::kit::numbers;
 use super::kit::quiet;
 use crate::support::bird::ApiAction;
@@ -30,7 +31,8 @@ async fn what_a_listing_says_and_what_a_fetch_learns() {
         bird.fault(FaultRule::item(ApiAction::json(changed)).recording(id));
     }
     archive.run(&["--once"]).await.expect_code(0);
-    let statement = quiet(&archive, 0).await;
+    let statement = quiet(&archive, 3).await;
+    assert_eq!(gaps(&statement), ["support: deleted 1"]);
     assert_eq!(
         numbers(&statement["workspaces"][0]["total"]),
         [
@@ -52,7 +54,8 @@ async fn what_was_deleted_before_it_had_media() {
     workspace.remove(id);
     // A second pass polls the newest, and looks at what lies further back one by one.
     archive.run(&["--once"]).await.expect_code(0);
-    let statement = quiet(&archive, 0).await;
+    let statement = quiet(&archive, 3).await;
+    assert_eq!(gaps(&statement), ["support: deleted 1"]);
     let first = &statement["workspaces"][0]["days"][0];
     assert_eq!(first["day"], "2020-03-01");
     assert_eq!(numbers(first), [("listed", 1), ("gone_deleted", 1)]);

@@ -87,7 +87,8 @@ async fn json_is_one_object_with_these_members() {
                 "last_complete_at",
                 "last_full_started_at",
                 "last_full_finished_at",
-                "last_full_listed"
+                "last_full_listed",
+                "last_full_since"
             ])
         );
         assert_eq!(

@@ -235,7 +235,7 @@ async fn what_bird_stopped_listing_before_it_was_archived_is_unexplained_until_i
     // The next poll asks for it by its id.
     archive.run(&["--once"]).await.expect_code(0);
     assert_eq!(
-        numbers(&quiet(&archive, 0).await["workspaces"][0]["total"]),
+        numbers(&quiet(&archive, 3).await["workspaces"][0]["total"]),
         [("listed", 1), ("gone_deleted", 1)]
     );
 }

@@ -208,3 +208,49 @@ async fn without_a_recording_or_an_answer_it_says_what_is_not_known() {
     assert!(line(&printed, "FAIL", "support: list").contains("api.base_url"));
     line(&printed, "warn", "clock");
 }
+
+#[tokio::test]
+async fn an_api_that_never_answers_is_asked_once_by_each_workspace_and_fails() {
+    let (bird, _workspace, mut archive) = place().await;
+    archive.set_text("api.timeout", "1s");
+    for name in ["sales", "service"] {
+        archive.set_text(&format!("workspaces.{name}.id"), &format!("id-of-{name}"));
+        archive.set_text(&format!("workspaces.{name}.access_key"), KEY);
+    }
+    bird.fault(FaultRule::list(ApiAction::Silence));
+    let printed = check(&archive, 1).await;
+    for name in ["sales", "service", "support"] {
+        let told = line(&printed, "FAIL", &format!("{name}: list"));
+        assert!(told.contains("api.timeout") || told.contains("timed out"), "{told}");
+    }
+    assert_eq!(bird.api_requests(), 3, "{printed}");
+}
+
+#[tokio::test]
+async fn an_api_that_asks_to_come_back_in_an_hour_is_not_waited_for() {
+    let (bird, workspace, mut archive) = place().await;
+    workspace.add_many(1, "2026-03-01T10:00:00Z", Duration::ZERO);
+    archive.set_text("api.timeout", "1s");
+    bird.fault(FaultRule::item(ApiAction::status_retry_after(429, "3600")));
+    let printed = check(&archive, 1).await;
+    line(&printed, "FAIL", "support: item");
+    line(&printed, "ok", "delete right: not known: no answer within 1s");
+}
+
+#[tokio::test]
+async fn a_check_that_is_interrupted_ends_at_once_and_says_not_that_all_is_well() {
+    let (bird, _workspace, archive) = place().await;
+    bird.fault(FaultRule::list(ApiAction::Silence));
+    let mut running = archive.spawn(&["check"]);
+    bird.wait_until(|bird| bird.api_requests() > 0).await;
+    running.sigint();
+    let finished = crate::surviving::kit::end_within(&mut running, crate::surviving::kit::LONG).await;
+    let finished = finished.expect_code(1);
+    assert!(
+        finished
+            .stdout
+            .contains("interrupted: not every workspace was looked at"),
+        "{}",
+        finished.stdout
+    );
+}
