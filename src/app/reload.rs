@@ -103,6 +103,17 @@ impl App {
         let registered = self.ground.catalog.register_workspaces(&workspaces).await;
         registered.map_err(|error| told(error.into()))?;
         self.ground.store.set_min_free_bytes(config.archive.min_free_bytes);
+        for workspace in config
+            .workspaces
+            .iter()
+            .filter(|workspace| !holds(&self.config, &workspace.name))
+        {
+            self.ground
+                .observer
+                .tallies()
+                .workspace(&workspace.name)
+                .forget_troubles();
+        }
         self.ground.observer.look_at(generation.scene(&config, &self.ground));
         let (added, removed) = (lacking(&self.config, &config), lacking(&config, &self.config));
         tracing::info!(
@@ -116,12 +127,15 @@ impl App {
     }
 }
 
+fn holds(config: &Config, name: &WorkspaceName) -> bool {
+    config.workspaces.iter().any(|workspace| workspace.name == *name)
+}
+
 /// The names of the workspaces of `other` that are not in `config`.
 fn lacking(config: &Config, other: &Config) -> String {
-    let is_there = |name: &WorkspaceName| config.workspaces.iter().any(|workspace| workspace.name == *name);
     let names = other.workspaces.iter().map(|workspace| &workspace.name);
     let lacking: Vec<&str> = names
-        .filter(|name| !is_there(name))
+        .filter(|name| !holds(config, name))
         .map(WorkspaceName::as_str)
         .collect();
     lacking.join(",")
