@@ -15,11 +15,12 @@ use super::generation::Generation;
 use super::listen;
 use super::overdue;
 use super::part_died;
-use super::reload::LoadAgain;
+use super::reload::Reading;
 use super::reload::Reloads;
 use super::status::Reload;
 use super::status::Status;
 use crate::lifecycle;
+use crate::lifecycle::Hangups;
 use crate::lifecycle::Lifecycle;
 use crate::notify::Notifier;
 use crate::queue::Stop;
@@ -123,7 +124,7 @@ impl App {
     async fn keep_running(
         &mut self,
         life: &Lifecycle,
-        mut reloads: Option<Reloads>,
+        reloads: Option<Reloads>,
         web: &Web,
         status: &Status,
     ) -> anyhow::Result<()> {
@@ -132,6 +133,7 @@ impl App {
             newest: CancellationToken::new(),
         };
         parts.start(&self.generation, life);
+        let mut reloads = reloads.map(|Reloads { asked, load }| (asked, Reading::new(load)));
         let mut next = None;
         // Of those asked for in a row, the last one.
         let mut is_refused = false;
@@ -155,10 +157,10 @@ impl App {
                         }
                     },
                 },
-                load = asked(&mut reloads), if !life.soft().is_cancelled() => {
+                reading = asked(&mut reloads), if !life.soft().is_cancelled() => {
                     status.reload_is(Reload::UnderWay);
                     lifecycle::reloading();
-                    let built = self.next_generation(&load).await;
+                    let built = self.next_generation(&reading, life.soft()).await;
                     is_refused = built.is_none();
                     if let Some(generation) = built {
                         web.rules_are(listen::rules(&self.config));
@@ -189,11 +191,11 @@ fn tell_reloaded(status: &Status, is_refused: bool) {
 }
 
 /// Waits until the configuration is to be read again.
-async fn asked(reloads: &mut Option<Reloads>) -> LoadAgain {
+async fn asked(reloads: &mut Option<(Hangups, Reading)>) -> Reading {
     match reloads {
-        Some(Reloads { asked, load }) => {
+        Some((asked, reading)) => {
             asked.next().await;
-            LoadAgain::clone(load)
+            reading.clone()
         }
         None => std::future::pending().await,
     }

@@ -21,6 +21,13 @@ pub(super) struct HealthArgs {
     ready: bool,
 }
 
+impl HealthArgs {
+    /// Whether what is asked is told only to whoever has the listener's token.
+    pub(super) const fn needs_token(&self) -> bool {
+        self.ready
+    }
+}
+
 #[derive(Deserialize)]
 struct Readiness {
     problems: Vec<Problem>,

@@ -259,7 +259,8 @@ fn load(sources: &Sources, command: Option<&Command>) -> Result<(Loaded, KeyFile
     };
     let sources = sources.clone();
     let sources = match command {
-        Some(Command::Health(_)) => sources.with_http_token_alone(),
+        // Whether it lives is told to everyone.
+        Some(Command::Health(args)) if args.needs_token() => sources.with_http_token_alone(),
         _ => sources.without_key_files(),
     };
     let loaded = Config::load(&sources)?;

@@ -34,15 +34,13 @@ impl<Who: PartialEq + Clone> OneVoice<Who> {
         let becomes = match &self.speaker {
             None => true,
             Some(speaker) if speaker.who == *who => true,
-            Some(speaker) => match speaker.ended {
-                Some(ended) => now.saturating_duration_since(ended) > SAME_TROUBLE,
-                // Two troubles at a time that began apart: each has its own voice, whichever came first.
-                None => {
-                    let later = since.saturating_duration_since(speaker.since);
-                    let earlier = speaker.since.saturating_duration_since(since);
-                    return later.max(earlier) > SAME_TROUBLE;
-                }
-            },
+            Some(Speaker { ended: Some(ended), .. }) => now.saturating_duration_since(*ended) > SAME_TROUBLE,
+            // Two troubles at a time that began apart: each has its own voice, whichever came first.
+            Some(speaker) => {
+                let later = since.saturating_duration_since(speaker.since);
+                let earlier = speaker.since.saturating_duration_since(since);
+                return later.max(earlier) > SAME_TROUBLE;
+            }
         };
         if becomes {
             self.speaker = Some(Speaker {

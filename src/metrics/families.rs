@@ -122,8 +122,10 @@ pub(super) fn workspaces(text: &mut Text, standing: &Standing) {
         Kind::Gauge,
         "How long ago the list was last read to its end.",
     );
-    for (workspace, last) in walked(standing) {
-        family.measure(&label(workspace), standing.at.since(last).as_secs_f64());
+    for (workspace, _) in walked(standing) {
+        if let Some(age) = workspace.last_complete_walk_age(standing.at) {
+            family.measure(&label(workspace), age.as_secs_f64());
+        }
     }
     let mut family = text.family(
         "birdkeep_oldest_due_age_seconds",

@@ -33,6 +33,7 @@ impl Watch {
     /// What is new.
     pub(super) fn news(&mut self, situation: &Situation, at: Timestamp, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
+        self.let_go(situation, now);
         for (name, seen) in &situation.workspaces {
             let before = self.gave_up.insert(name.clone(), seen.gave_up).unwrap_or_default();
             let more = seen.gave_up.saturating_sub(before);
@@ -76,6 +77,18 @@ impl Watch {
             });
         }
         events
+    }
+
+    /// The trouble of a workspace that is configured no more is over.
+    fn let_go(&mut self, situation: &Situation, now: Instant) {
+        for ((_, workspace), told) in &mut self.troubles {
+            let is_gone = workspace
+                .as_ref()
+                .is_some_and(|name| !situation.workspaces.contains_key(name));
+            if is_gone && matches!(told, Told::Lasting) {
+                *told = Told::Over(now);
+            }
+        }
     }
 
     /// Whether a trouble is there now that was not there lately.
@@ -172,5 +185,18 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn a_workspace_that_comes_back_in_trouble_is_told_of_again() {
+        let paused = one(WorkspaceSituation {
+            paused: Some("the API answered 401".to_owned()),
+            ..WorkspaceSituation::default()
+        });
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        assert_eq!(watch.news(&paused, at(), start).len(), 1);
+        assert_eq!(watch.news(&Situation::default(), at(), start), []);
+        let later = start + SAME_TROUBLE + Duration::from_secs(1);
+        assert_eq!(watch.news(&paused, at(), later).len(), 1);
     }
 }

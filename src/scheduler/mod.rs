@@ -270,9 +270,13 @@ fn jittered(rest: Duration) -> Duration {
 /// Counts a pass, and notes what troubles its workspace now.
 fn tally(workspace: &WorkspaceTally, pass: &Pass) {
     let walk = match &pass.result {
-        Ok(walk) => walk,
+        Ok(walk) => {
+            workspace.not_kept.over();
+            walk
+        }
         Err(error) => {
             workspace.failing.met(&chain(error));
+            workspace.not_kept.met(&chain(error));
             workspace.passes_ended.add(1);
             return;
         }

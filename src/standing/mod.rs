@@ -72,6 +72,15 @@ impl WorkspaceStanding {
         self.summary.as_ref()?.last_complete_walk_at
     }
 
+    /// How long ago that was, by the clock that says longer: ours may have been set back since, and the one of the process
+    /// does not run while the machine sleeps. `None` where only a time is known that `at` has not reached.
+    #[must_use]
+    pub fn last_complete_walk_age(&self, at: Timestamp) -> Option<Duration> {
+        let last = self.last_complete_walk_at()?;
+        let by_wall = (last <= at).then(|| at.since(last));
+        by_wall.max(self.tally.last_complete_walk().map(|walk| walk.elapsed()))
+    }
+
     /// When the oldest recording was created that is due, being fetched or given up.
     #[must_use]
     pub fn oldest_due_at(&self) -> Option<Timestamp> {
@@ -285,5 +294,48 @@ impl Standing {
             problems.push((ProblemCode::Failing, format!("its walks fail since {since}: {reason}")));
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::report::WalkKind;
+    use crate::domain::tally::WalkEnd;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_list_younger() {
+        let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        let walked = |at: Timestamp| WorkspaceStanding {
+            name: "a".parse().unwrap(),
+            paused: None,
+            failing: None,
+            is_fresh: true,
+            summary: Some(WorkspaceSummary {
+                name: "a".parse().unwrap(),
+                id: "8bc02f53-87ac-48d2-b4fd-c2cf856a305f".parse().unwrap(),
+                counts: [].into(),
+                set_aside: 0,
+                bytes: 0,
+                last_walk: None,
+                last_complete_walk_at: Some(at),
+                oldest_due_at: None,
+            }),
+            walks_ended: 0,
+            walks_complete: 0,
+            tally: Arc::default(),
+        };
+        assert_eq!(walked(now.before(day)).last_complete_walk_age(now), Some(day));
+        // Of an earlier process, by a clock that is a day behind by now: nobody knows.
+        assert_eq!(walked(now.after(day)).last_complete_walk_age(now), None);
+        // Of this process, a moment ago.
+        let own = walked(now.after(day));
+        own.tally.walk(WalkKind::Poll, WalkEnd::Complete);
+        let age = own.last_complete_walk_age(now).unwrap();
+        assert!(Duration::ZERO < age && age < Duration::from_secs(60));
+        let slept = walked(now.before(day));
+        slept.tally.walk(WalkKind::Poll, WalkEnd::Complete);
+        assert_eq!(slept.last_complete_walk_age(now), Some(day));
     }
 }

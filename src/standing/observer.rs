@@ -167,8 +167,11 @@ impl Observer {
             let tally = self.tallies.workspace(name);
             workspace(name.clone(), tally, of(name), scene.stale_after, now)
         });
-        let workspaces = workspaces.collect();
-        let local_fault = self.tallies.local_fault.get().map(|trouble| trouble.reason);
+        let workspaces: Vec<WorkspaceStanding> = workspaces.collect();
+        // A catalog that can be read and takes nothing is no outage of upstream that may be sat out.
+        let not_kept = workspaces.iter().find_map(|workspace| workspace.tally.not_kept.get());
+        let local_fault = not_kept.or_else(|| self.tallies.local_fault.get());
+        let local_fault = local_fault.map(|trouble| one_line(&trouble.reason, LONGEST_REASON));
         Standing {
             at: now,
             phase,

@@ -1,7 +1,7 @@
 //! What a running daemon tells of itself: metrics, health, readiness; to whom, and whatever else is wrong.
 
 mod documents;
-mod kit;
+pub mod kit;
 mod listener;
 mod numbers;
 mod probing;

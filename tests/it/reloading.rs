@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use crate::support::bird::ApiAction;
 use crate::support::bird::At;
 use crate::support::bird::Bird;
 use crate::support::bird::FaultRule;
@@ -16,6 +17,7 @@ use crate::surviving::kit::assert_complete;
 use crate::surviving::kit::count;
 use crate::surviving::kit::end_within;
 use crate::surviving::kit::eventually;
+use crate::surviving::kit::locked;
 use crate::surviving::kit::place;
 use crate::surviving::kit::rows;
 
@@ -280,18 +282,6 @@ async fn told(socket: &tokio::net::UnixDatagram, line: &str) -> String {
     }
 }
 
-/// Holds the catalog's lock for writing as another program would, until it is dropped.
-async fn locked(archive: &Archive) -> sqlx::SqliteConnection {
-    use sqlx::ConnectOptions as _;
-
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(archive.catalog_path())
-        .busy_timeout(LONG);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
-    connection
-}
-
 #[tokio::test]
 async fn a_catalog_that_is_locked_while_the_old_one_ends_is_waited_for_and_told_once() {
     let (bird, workspace, mut archive) = place().await;
@@ -323,4 +313,41 @@ async fn a_catalog_that_is_locked_while_the_old_one_ends_is_waited_for_and_told_
     assert_eq!(told.matches("this machine takes recordings again").count(), 1, "{told}");
     assert_eq!(bird.media_requests(), 1);
     assert_complete(&archive, &workspace).await;
+}
+
+#[tokio::test]
+async fn a_workspace_that_comes_back_is_not_paused_for_what_was() {
+    let (bird, support, mut archive) = place().await;
+    archive.set_text("sync.interval", "1s");
+    second(&bird, &mut archive);
+    let good = support.key();
+    support.set_key("another-key-upstream-wants");
+    let daemon = crate::observing::kit::start(&archive).await;
+    daemon
+        .until_ready_says("one is paused", |answer| answer.codes() == ["paused", "not_yet_walked"])
+        .await;
+    archive
+        .unset("workspaces.support.id")
+        .unset("workspaces.support.access_key");
+    daemon.running.sighup();
+    daemon
+        .until_ready_says("the other one is well", |answer| answer.status == 200)
+        .await;
+
+    support.set_key(&good);
+    bird.fault(FaultRule::list(ApiAction::Delay(Duration::from_secs(3))).workspace(support.id()));
+    archive.set_text("workspaces.support.id", support.id());
+    archive.set_text("workspaces.support.access_key", &good);
+    daemon.running.sighup();
+    let answer = daemon
+        .until_ready_says("it is back", |answer| {
+            answer.json()["workspaces"].as_array().map(Vec::len) == Some(2)
+        })
+        .await;
+    assert_eq!(answer.codes(), ["not_yet_walked"]);
+    bird.clear_faults();
+    daemon
+        .until_ready_says("both are well", |answer| answer.status == 200)
+        .await;
+    ended(daemon.running).await;
 }

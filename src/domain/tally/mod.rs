@@ -126,6 +126,8 @@ pub struct WorkspaceTally {
     pub view_denied: TroubleNow,
     /// Walks fail otherwise.
     pub failing: TroubleNow,
+    /// The catalog does not take what is listed.
+    pub not_kept: TroubleNow,
 }
 
 impl WorkspaceTally {
@@ -158,6 +160,13 @@ impl WorkspaceTally {
     #[must_use]
     pub fn last_complete_walk(&self) -> Option<Instant> {
         *lock(&self.last_complete_walk)
+    }
+
+    /// What troubled it is over, as when it is configured anew.
+    pub fn forget_troubles(&self) {
+        for trouble in [&self.list_denied, &self.view_denied, &self.failing, &self.not_kept] {
+            trouble.over();
+        }
     }
 
     /// A recording was given up that had not been before, and that is written down.

@@ -86,7 +86,9 @@ async fn the_token_is_read_for_a_probe_and_no_other_key() {
         finished.stdout
     );
     fs::remove_file(&token).unwrap();
-    archive.run(&["health"]).await.expect_code(78);
+    archive.run(&["health", "--ready"]).await.expect_code(78);
+    // Whether it lives is told without one: a daemon that does is not restarted for a token that is away.
+    assert_eq!(archive.run(&["health"]).await.expect_code(0).stdout, "alive\n");
     // Commands that only look need no token.
     archive.run(&["status"]).await.expect_code(0);
 }

@@ -16,6 +16,7 @@ use crate::support::bird::MediaAction;
 use crate::surviving::kit::KEY;
 use crate::surviving::kit::LONG;
 use crate::surviving::kit::end_within;
+use crate::surviving::kit::locked;
 use crate::surviving::kit::place;
 use crate::surviving::kit::sql;
 
@@ -241,4 +242,32 @@ async fn a_restored_catalog_is_brought_level_in_the_open() {
     assert_eq!(answer.status, 503);
     let probed = request(daemon.address, "HEAD /healthz", &["Host: localhost"]).await;
     assert_eq!((probed.status, probed.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn a_catalog_that_takes_no_writes_makes_unready_though_nothing_is_due() {
+    let (_bird, workspace, mut archive) = place().await;
+    archive.set_text("sync.interval", "1s");
+    workspace.add_many(1, FROM, MINUTE);
+    let daemon = start(&archive).await;
+    daemon
+        .until_samples("nothing is left to do", |samples| {
+            samples.get("birdkeep_recordings{workspace=\"support\",state=\"archived\"}") == Some(&1.0)
+                && samples["birdkeep_queue_recordings"] == 0.0
+        })
+        .await;
+    let lock = locked(&archive).await;
+    let answer = daemon
+        .until_ready_says("nothing is kept", |answer| {
+            let told = answer.json()["problems"][0].clone();
+            let text = told["text"].as_str().unwrap_or_default();
+            told["code"] == "disk_refuses" && text.contains("cannot keep what was listed")
+        })
+        .await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("database is locked"), "{answer:?}");
+    drop(lock);
+    daemon
+        .until_ready_says("it is ready again", |answer| answer.status == 200)
+        .await;
 }

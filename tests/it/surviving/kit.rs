@@ -16,6 +16,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::support::bird::Bird;
@@ -189,6 +190,17 @@ pub async fn sql(archive: &Archive, statements: &'static str) {
         .await
         .expect("the statements run");
     connection.close().await.expect("the catalog closes");
+}
+
+/// Holds the catalog's lock for writing as another program would, until it is dropped.
+pub async fn locked(archive: &Archive) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(archive.catalog_path())
+        .busy_timeout(LONG);
+    let mut connection = options.connect().await.expect("the catalog opens");
+    let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await;
+    begun.expect("the lock is free now and then");
+    connection
 }
 
 /// A program that runs birdkeep by this line of shell, in which `"$B" "$@"` is birdkeep with its arguments.
