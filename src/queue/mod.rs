@@ -4,6 +4,7 @@
 //! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
 
 mod backlog;
+mod local_fault;
 mod outage;
 mod run;
 
