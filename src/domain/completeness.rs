@@ -296,11 +296,11 @@ pub struct Question {
 /// not, or too early to ask. A workspace that is not configured any more is not walked, and not held to it.
 #[must_use]
 pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> Vec<Gap> {
-    let mut gaps = Vec::new();
-    if is_configured {
-        gaps.extend(walk_gap(&book.walks, question));
-        gaps.extend(unlisted_gap(&book.walks, question.period));
-    }
+    let mut gaps = if is_configured {
+        walk_gaps(&book.walks, question)
+    } else {
+        Vec::new()
+    };
     let total = book.total(question.period);
     let mut add = |kind, count: u64, text: &str| {
         if count > 0 {
@@ -356,18 +356,28 @@ pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> V
         total.stuck,
         "unexplained: Bird has called them neither available nor without media for more than a week",
     );
-    let open = book.open_sums();
-    if let Some(first) = open.first() {
-        gaps.push(Gap {
-            kind: GapKind::Sums,
-            count: Some(open.len() as u64),
-            text: format!(
-                "{} sum(s) do not close, the first: {first}; the catalog is damaged",
-                open.len()
-            ),
-        });
-    }
+    gaps.extend(sums_gap(book));
     gaps
+}
+
+/// What contradicts itself.
+fn sums_gap(book: &WorkspaceBook) -> Option<Gap> {
+    let open = book.open_sums();
+    let first = open.first()?;
+    Some(Gap {
+        kind: GapKind::Sums,
+        count: Some(open.len() as u64),
+        text: format!(
+            "{} sum(s) do not close, the first: {first}; the catalog is damaged",
+            open.len()
+        ),
+    })
+}
+
+/// What the walks leave open.
+fn walk_gaps(walks: &WalkEvidence, question: &Question) -> Vec<Gap> {
+    let unlisted = unlisted_gap(walks, question.period);
+    walk_gap(walks, question).into_iter().chain(unlisted).collect()
 }
 
 /// Whether the period asked about has days that nobody asked upstream for, by `sync.since`. A period without bounds is what

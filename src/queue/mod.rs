@@ -5,6 +5,7 @@
 
 mod backlog;
 mod local_fault;
+mod local_faults;
 mod outage;
 mod run;
 
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::local_fault::LocalFaults;
+use self::local_faults::LocalFaults;
 use self::outage::FirstFailure;
 use self::outage::News;
 use self::run::Run;

@@ -17,7 +17,8 @@ use super::QueueError;
 use super::Stop;
 use super::Until;
 use super::backlog;
-use super::local_fault::InFault;
+use super::local_fault::LocalFault;
+use super::local_faults::InFault;
 use super::outage::Outages;
 use super::tell_news;
 use crate::catalog::CatalogError;
@@ -50,22 +51,11 @@ const DENIED_REST: Duration = Duration::from_secs(60);
 /// How long a recording whose link could not be had is left alone, before jitter.
 const NO_LINK_REST: Duration = Duration::from_secs(60);
 
-/// The first wait after a local fault; doubled up to [`LONGEST_LOCAL_REST`].
-const LOCAL_REST: Duration = Duration::from_secs(1);
-
-/// The longest wait between looks at whether a local fault is over.
-const LONGEST_LOCAL_REST: Duration = Duration::from_secs(30);
+/// The wait before endings that the catalog did not take are written again.
+const WRITE_REST: Duration = Duration::from_secs(1);
 
 /// How long a pass that ends keeps trying to write what it stored.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// A disk that does not take bodies, or a catalog that takes no writes, for now.
-struct LocalFault {
-    held: InFault,
-    reason: String,
-    rest: Duration,
-    look_at: Instant,
-}
 
 /// A run of the queue.
 pub(super) struct Run<'a> {
@@ -82,6 +72,8 @@ pub(super) struct Run<'a> {
     resting: HashMap<WorkspaceName, Instant>,
     outages: Outages,
     local_fault: Option<LocalFault>,
+    /// This queue's part in what is told of it; there whenever `local_fault` is.
+    in_fault: Option<InFault>,
     unwritten_since: Option<Instant>,
     last_look: bool,
     until: Until,
@@ -104,6 +96,7 @@ impl<'a> Run<'a> {
             resting: HashMap::new(),
             outages: Outages::default(),
             local_fault: None,
+            in_fault: None,
             unwritten_since: None,
             last_look: false,
             until,
@@ -131,6 +124,7 @@ impl<'a> Run<'a> {
             self.take_last_look();
             self.claim().await?;
             if self.in_flight.is_empty() && self.endings.is_empty() && self.is_over()? {
+                self.end_local_fault();
                 return Ok(());
             }
             self.wait().await;
@@ -138,8 +132,9 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> Result<bool, QueueError> {
-        if let (Until::Drained(_), Some(fault)) = (&self.until, &self.local_fault) {
-            return Err(QueueError::Local(fault.reason.clone()));
+        let fault = self.local_fault.as_ref().filter(|fault| fault.forbids());
+        if let (Until::Drained(_), Some(fault)) = (&self.until, fault) {
+            return Err(QueueError::Local(fault.reason().to_owned()));
         }
         if self.stop.soft.is_cancelled() {
             return Ok(true);
@@ -161,7 +156,7 @@ impl<'a> Run<'a> {
     async fn wait(&mut self) {
         let wake = [
             self.endings_due,
-            self.local_fault.as_ref().map(|fault| fault.look_at),
+            self.local_fault.as_ref().map(LocalFault::wake_at),
             self.next_claim(Instant::now()),
         ]
         .into_iter()
@@ -199,20 +194,25 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// How many may be fetched at once now.
+    fn most_at_once(&self) -> usize {
+        let usually = self.queue.options.concurrency;
+        self.local_fault
+            .as_ref()
+            .map_or(usually, |fault| fault.most_at_once(usually))
+    }
+
     fn free_places(&self) -> usize {
-        self.queue
-            .options
-            .concurrency
-            .saturating_sub(self.queue.shared.taken_places())
+        self.most_at_once().saturating_sub(self.queue.shared.taken_places())
     }
 
     /// When claims are worth a transaction: at once when a quarter of the places is free, else in batches.
     fn next_claim(&self, now: Instant) -> Option<Instant> {
         let free = self.free_places();
-        if free == 0 || !self.may_be_due || self.local_fault.is_some() || self.stop.soft.is_cancelled() {
+        if free == 0 || !self.may_be_due || self.stop.soft.is_cancelled() {
             return None;
         }
-        let enough = free >= self.queue.options.concurrency.div_ceil(4);
+        let enough = free >= self.most_at_once().div_ceil(4);
         let last = self.last_claim.filter(|_| !enough);
         Some(last.map_or(now, |last| last + BATCH_WAIT))
     }
@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
             self.begin_local_fault(error.reason);
             return Ok(());
         }
-        let places = self.queue.shared.take_places(self.queue.options.concurrency);
+        let places = self.queue.shared.take_places(self.most_at_once());
         let free = places.len();
         match self.claim_into(places).await {
             Ok(claimed) if claimed < free => {
@@ -406,6 +406,9 @@ impl<'a> Run<'a> {
                 self.unwritten_since = None;
                 self.endings_due = None;
                 for ((claim, end), cause) in self.endings.drain(..).zip(self.causes.drain(..)) {
+                    if let (ClaimEnd::Completed(_), Some(fault)) = (&end, &mut self.local_fault) {
+                        fault.stored();
+                    }
                     self.queue.tell(&claim, &end, cause);
                     self.outages.note(&claim, &end, now).into_iter().for_each(tell_news);
                 }
@@ -418,7 +421,7 @@ impl<'a> Run<'a> {
                     return Err(QueueError::Catalog(error));
                 }
                 self.begin_local_fault(chain(&error));
-                self.endings_due = Some(now + LOCAL_REST);
+                self.endings_due = Some(now + WRITE_REST);
                 // Nothing else may wake this loop; without a pause it would spin.
                 tokio::time::sleep(BATCH_WAIT).await;
                 Ok(())
@@ -428,40 +431,44 @@ impl<'a> Run<'a> {
     }
 
     fn begin_local_fault(&mut self, reason: String) {
-        if self.local_fault.is_none() {
-            self.local_fault = Some(LocalFault {
-                held: self.queue.shared.faults.begin(&reason),
-                reason,
-                rest: LOCAL_REST,
-                look_at: Instant::now() + LOCAL_REST,
-            });
+        let now = Instant::now();
+        if let (Some(fault), Some(held)) = (&mut self.local_fault, &self.in_fault) {
+            held.lasts(&reason);
+            fault.refused(reason, now);
+            return;
+        }
+        self.in_fault = Some(self.queue.shared.faults.begin(&reason));
+        self.local_fault = Some(LocalFault::new(reason, now));
+    }
+
+    fn end_local_fault(&mut self) {
+        let (fault, held) = (self.local_fault.take(), self.in_fault.take());
+        if let Some(held) = held.filter(|_| fault.is_some_and(|fault| !fault.forbids())) {
+            held.over();
         }
     }
 
     async fn look_at_fault(&mut self) {
-        let Some(fault) = self
-            .local_fault
-            .as_mut()
-            .filter(|fault| fault.look_at <= Instant::now())
-        else {
+        let due = |fault: &&mut LocalFault| fault.wake_at() <= Instant::now();
+        let (Some(fault), Some(held)) = (self.local_fault.as_mut().filter(due), &self.in_fault) else {
             return;
         };
+        if !fault.forbids() {
+            self.end_local_fault();
+            return;
+        }
         match self.queue.fetcher.ready().await {
             Ok(()) if self.unwritten_since.is_none() => {
-                if let Some(fault) = self.local_fault.take() {
-                    fault.held.over();
-                }
+                fault.try_out(Instant::now());
                 self.may_be_due = true;
             }
             Ok(()) => {
-                fault.held.lasts(&fault.reason);
-                fault.look_at = Instant::now() + fault.rest;
+                held.lasts(fault.reason());
+                fault.look_later(Instant::now());
             }
             Err(error) => {
-                fault.held.lasts(&error.reason);
-                fault.reason = error.reason;
-                fault.rest = (fault.rest * 2).min(LONGEST_LOCAL_REST);
-                fault.look_at = Instant::now() + fault.rest;
+                held.lasts(&error.reason);
+                fault.still_refused(error.reason, Instant::now());
             }
         }
     }

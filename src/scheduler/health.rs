@@ -1,6 +1,6 @@
 //! What is said of walks: trouble once when it begins and once when it ends, and what a walk brought.
 //!
-//! An outage of the API hits all workspaces at a time; one of them tells of it. Must not know: when a workspace is walked.
+//! An outage of the API, or a catalog that takes nothing, hits all workspaces at a time; one of them tells of it. Must not know: when a workspace is walked.
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::lister::Walk;
 enum Kind {
     /// Its credential is refused.
     Paused,
-    /// Upstream does not answer; most likely nobody.
-    Unreachable,
+    /// Upstream does not answer, or the catalog takes nothing; most likely nobody's.
+    Shared,
     /// Its walks fail otherwise.
     Failing,
 }
@@ -46,7 +46,7 @@ impl Health {
     pub(super) fn note(&mut self, pass: &Pass, voice: &mut OneVoice<WorkspaceName>) {
         let workspace = &pass.workspace;
         let trouble = match &pass.result {
-            Err(error) => Some((Kind::Failing, chain(error))),
+            Err(error) => Some((Kind::Shared, chain(error))),
             Ok(walk) => match &walk.report.outcome {
                 WalkOutcome::Failed(why) => Some((kind(walk), why.clone())),
                 WalkOutcome::Complete => None,
@@ -79,8 +79,8 @@ impl Health {
                 now
             }
         };
-        if kind != Kind::Unreachable && matches!(self.trouble, Some((Kind::Unreachable, _))) {
-            // Whoever is still not answered must not stay silent for one who now has another trouble.
+        if kind != Kind::Shared && matches!(self.trouble, Some((Kind::Shared, _))) {
+            // Whoever still has the shared one must not stay silent for one who now has another trouble.
             voice.ends(workspace, now);
         }
         self.trouble = Some((kind, since));
@@ -90,11 +90,11 @@ impl Health {
         match kind {
             Kind::Paused => tracing::error!(workspace.name = %workspace, error = why,
                 "workspace paused: its credential is refused; tried again each minute"),
-            Kind::Unreachable if !voice.speaks(workspace, since, now) => {
+            Kind::Shared if !voice.speaks(workspace, since, now) => {
                 tracing::debug!(workspace.name = %workspace, error = why, "walk failed, as that of another workspace");
                 return;
             }
-            Kind::Unreachable | Kind::Failing => tracing::warn!(workspace.name = %workspace, error = why,
+            Kind::Shared | Kind::Failing => tracing::warn!(workspace.name = %workspace, error = why,
                 "walk failed; tried again at the next interval"),
         }
         self.told = true;
@@ -116,7 +116,7 @@ impl Health {
 const fn kind(walk: &Walk) -> Kind {
     match walk.trouble {
         Some(Trouble::Denied) => Kind::Paused,
-        Some(Trouble::Unreachable | Trouble::RateLimited(_)) => Kind::Unreachable,
+        Some(Trouble::Unreachable | Trouble::RateLimited(_)) => Kind::Shared,
         Some(Trouble::Other) | None => Kind::Failing,
     }
 }
@@ -131,7 +131,9 @@ fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
         set_aside,
     } = report.changes;
     let (kind, outcome) = (report.kind.as_str(), report.outcome.to_text());
-    let elapsed_ms = report.finished_at.since(report.started_at).as_millis();
+    let elapsed = report.finished_at.since(report.started_at);
+    // A number of 128 bits would be a text in JSON.
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let is_whole = report.kind == WalkKind::Full && report.outcome == WalkOutcome::Complete;
     if is_whole || new + changed > 0 || set_aside > known_set_aside {
         tracing::info!(workspace.name = %workspace, kind, outcome, pages = report.pages, listed = report.listed,
@@ -146,6 +148,7 @@ fn tell_walk(workspace: &WorkspaceName, walk: &Walk, known_set_aside: u64) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::PassError;
     use super::*;
 
     #[test]
@@ -153,14 +156,32 @@ mod tests {
         let (mut voice, start) = (OneVoice::default(), Instant::now());
         let (mut first, mut second) = (Health::default(), Health::default());
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        first.troubled(&a, Kind::Unreachable, "no answer", &mut voice, start);
-        second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, start);
+        first.troubled(&a, Kind::Shared, "no answer", &mut voice, start);
+        second.troubled(&b, Kind::Shared, "no answer", &mut voice, start);
         assert!(first.told && !second.told);
         for minute in 1..10 {
             let now = start + Duration::from_secs(60 * minute);
             first.troubled(&a, Kind::Paused, "401", &mut voice, now);
-            second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, now);
+            second.troubled(&b, Kind::Shared, "no answer", &mut voice, now);
         }
         assert!(second.told);
+    }
+
+    #[test]
+    fn a_catalog_that_takes_nothing_is_told_by_one_workspace_and_so_is_its_end() {
+        let mut voice = OneVoice::default();
+        let mut healths = [Health::default(), Health::default(), Health::default()];
+        for (health, name) in healths.iter_mut().zip(["one", "two", "three"]) {
+            let pass = Pass {
+                workspace: name.parse().unwrap(),
+                result: Err(PassError::new(std::io::Error::other("the disk is full"))),
+            };
+            health.note(&pass, &mut voice);
+        }
+        assert_eq!(healths.each_ref().map(|health| health.told), [true, false, false]);
+        let now = Instant::now();
+        healths[1].well(&"two".parse().unwrap(), &mut voice, now);
+        healths[0].well(&"one".parse().unwrap(), &mut voice, now);
+        assert!(healths[0].trouble.is_none() && !healths[0].told);
     }
 }

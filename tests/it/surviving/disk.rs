@@ -148,6 +148,33 @@ async fn a_daemon_waits_for_room_and_goes_on_by_itself() {
 }
 
 #[tokio::test]
+async fn a_disk_that_takes_a_small_file_and_no_recording_is_one_fault_and_not_one_a_second() {
+    let (bird, workspace, archive) = place().await;
+    let Some(volume) = Volume::mount(&archive.dir()) else {
+        return;
+    };
+    add_too_much(&workspace);
+    let mut running = archive.spawn(&[]);
+    assert!(
+        running.stderr_holds("does not take recordings", LONG).await,
+        "{}",
+        running.stderr()
+    );
+    bird.wait_until(|bird| bird.media_in_flight() == 0).await;
+    // Each trial asks for one recording, and is refused.
+    let asked = bird.media_requests();
+    bird.wait_until(|bird| bird.media_requests() >= asked + 3).await;
+    for said in ["does not take recordings", "takes recordings again"] {
+        let times = running.stderr().matches(said).count();
+        assert_eq!(times, usize::from(said.starts_with("does")), "{}", running.stderr());
+    }
+    volume.grow();
+    eventually("all is archived", || archive.files().len() == 48).await;
+    running.sigterm();
+    end_within(&mut running, LONG).await.expect_code(0);
+}
+
+#[tokio::test]
 async fn the_reserve_is_kept_free() {
     let (bird, workspace, mut archive) = place().await;
     workspace.add_many(2, "2026-03-01T10:00:00Z", Duration::from_mins(1));

@@ -91,3 +91,30 @@ async fn one_recording_that_fails_is_told_by_its_id_once() {
     let again = archive.run(&["--once"]).await.expect_code(3).stderr;
     assert_eq!(again.matches("WARN").count(), 0, "told already: {again}");
 }
+
+#[tokio::test]
+async fn numbers_are_numbers_in_json() {
+    let (_bird, workspace, archive) = place().await;
+    workspace.add_many(2, FROM, Duration::from_mins(1));
+    let finished = archive.run(&["--once", "--log-format", "json"]).await.expect_code(0);
+    let counts = [
+        "pages",
+        "listed",
+        "new",
+        "changed",
+        "unchanged",
+        "set_aside",
+        "elapsed_ms",
+        "size_bytes",
+    ];
+    let mut seen = 0;
+    for line in finished.stderr.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for name in counts {
+            let Some(value) = line.get(name) else { continue };
+            assert!(value.is_u64(), "{name} in {line}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= counts.len(), "{}", finished.stderr);
+}
