@@ -2,6 +2,7 @@
 //!
 //! Must not know: what is served.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,11 +35,24 @@ pub(super) fn rules(config: &Config) -> Rules {
     }
 }
 
-/// Asks the running daemon of this configuration whether it lives, or with `ready` whether it is ready.
+/// Asks whoever listens there whether it lives.
 ///
 /// # Errors
 /// No answer came within three seconds.
-pub async fn probe(config: &Config, ready: bool) -> Result<Reply, AskError> {
-    let path = if ready { "/readyz" } else { "/healthz" };
-    web::ask(config.http.listen, path, config.http.token.as_ref(), PROBE_PATIENCE).await
+pub async fn probe_life(listen: SocketAddr) -> Result<Reply, AskError> {
+    web::ask(listen, "/healthz", None, PROBE_PATIENCE).await
+}
+
+/// Asks the running daemon of this configuration whether it is ready.
+///
+/// # Errors
+/// No answer came within three seconds.
+pub async fn probe_readiness(config: &Config) -> Result<Reply, AskError> {
+    web::ask(
+        config.http.listen,
+        "/readyz",
+        config.http.token.as_ref(),
+        PROBE_PATIENCE,
+    )
+    .await
 }

@@ -28,7 +28,8 @@ pub use backup::Backup;
 pub use backup::backup;
 pub use dry_run::DryRunReport;
 pub use dry_run::dry_run;
-pub use listen::probe;
+pub use listen::probe_life;
+pub use listen::probe_readiness;
 pub use notices::notifier;
 pub use once::OnceReport;
 pub use preflight::Finding;
@@ -57,6 +58,8 @@ use crate::queue::Shared;
 pub use crate::rebuild::Progress as RebuildProgress;
 pub use crate::rebuild::RebuildReport;
 pub use crate::standing::Observer;
+pub use crate::web::AskError;
+pub use crate::web::Reply;
 
 /// After the hard stop, how long what cannot be broken off (a publish, its row) may take.
 const LAST_WAIT: Duration = Duration::from_secs(10);

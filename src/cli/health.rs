@@ -1,5 +1,7 @@
 //! `birdkeep health`: whether the daemon of this configuration lives, or is ready; for container probes.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use anyhow::Result;
 use clap::Args;
@@ -8,6 +10,8 @@ use serde::Deserialize;
 use super::Outcome;
 use super::output;
 use crate::app;
+use crate::app::AskError;
+use crate::app::Reply;
 use crate::config::Config;
 use crate::domain::redact::one_line;
 
@@ -22,8 +26,8 @@ pub(super) struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// Whether what is asked is told only to whoever has the listener's token.
-    pub(super) const fn needs_token(&self) -> bool {
+    /// Whether more than life is asked for.
+    pub(super) const fn wants_readiness(&self) -> bool {
         self.ready
     }
 }
@@ -40,15 +44,27 @@ struct Problem {
     text: String,
 }
 
-pub(super) async fn run(config: &Config, args: HealthArgs) -> Result<Outcome> {
-    let reply = app::probe(config, args.ready)
-        .await
-        .with_context(|| format!("no daemon answers at {} (http.listen)", config.http.listen))?;
+/// Whether it lives. A configuration that a daemon refused, or was not yet told of, is none that it runs by: whatever is wrong
+/// with it, only where to ask is taken from it.
+pub(super) async fn alive(listen: SocketAddr) -> Outcome {
+    let told = tell(listen, app::probe_life(listen).await, "alive");
+    told.unwrap_or_else(|error| {
+        output::complain(&format!("{error:#}"));
+        Outcome::Failed
+    })
+}
+
+/// Whether it is ready.
+pub(super) async fn ready(config: &Config) -> Result<Outcome> {
+    tell(config.http.listen, app::probe_readiness(config).await, "ready")
+}
+
+fn tell(listen: SocketAddr, reply: Result<Reply, AskError>, well: &str) -> Result<Outcome> {
+    let reply = reply.with_context(|| format!("no daemon answers at {listen} (http.listen)"))?;
     let is_well = reply.status == 200;
-    let word = match (args.ready, is_well) {
-        (false, true) => "alive",
-        (true, true) => "ready",
-        (true, false) if reply.status == 503 => "not ready",
+    let word = match reply.status {
+        200 => well,
+        503 => "not ready",
         _ => "refused",
     };
     let line = match serde_json::from_str::<Readiness>(&reply.text) {

@@ -200,6 +200,11 @@ fn run_outcome() -> Outcome {
         tracing::warn!(%error, "a crash may leave an image of the memory behind: core dumps could not be forbidden");
     }
     let sources = Sources::from_process(line.global.config.clone());
+    if let Some(Command::Health(args)) = &line.command
+        && !args.wants_readiness()
+    {
+        return on_runtime(health::alive(Config::listen_address(&sources)));
+    }
     let (mut loaded, keys) = match load(&sources, line.command.as_ref()) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -212,6 +217,10 @@ fn run_outcome() -> Outcome {
         return Outcome::Usage;
     }
     hide_secrets(&loaded.config);
+    on_runtime(dispatch(line, loaded, sources, keys))
+}
+
+fn on_runtime(work: impl Future<Output = Outcome>) -> Outcome {
     let workers = std::thread::available_parallelism().map_or(MOST_WORKERS, |cores| cores.get().min(MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -225,7 +234,7 @@ fn run_outcome() -> Outcome {
             return Outcome::Failed;
         }
     };
-    let outcome = runtime.block_on(dispatch(line, loaded, sources, keys));
+    let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome
 }
@@ -259,8 +268,7 @@ fn load(sources: &Sources, command: Option<&Command>) -> Result<(Loaded, KeyFile
     };
     let sources = sources.clone();
     let sources = match command {
-        // Whether it lives is told to everyone.
-        Some(Command::Health(args)) if args.needs_token() => sources.with_http_token_alone(),
+        Some(Command::Health(_)) => sources.with_http_token_alone(),
         _ => sources.without_key_files(),
     };
     let loaded = Config::load(&sources)?;
@@ -276,7 +284,7 @@ async fn dispatch(line: CommandLine, loaded: Loaded, sources: Sources, keys: Key
         None if line.once => once::once(&loaded, clock).await,
         None => daemon::run(&loaded, sources, selected, clock).await,
         Some(Command::Check(args)) => check::run(&loaded, clock, &args).await,
-        Some(Command::Health(args)) => health::run(config, args).await,
+        Some(Command::Health(_)) => health::ready(config).await,
         Some(Command::Backup(args)) => backup::run(config, clock, &selected, args).await,
         Some(Command::Status { format }) => status::run(config, &selected, format).await,
         Some(Command::Report(args)) => report::run(config, clock, &selected, args, keys).await,

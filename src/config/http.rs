@@ -28,10 +28,15 @@ pub(super) struct Http {
     pub warnings: Vec<String>,
 }
 
+/// Reads where it is listened.
+pub(super) fn listen(section: &mut Section<'_>) -> SocketAddr {
+    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8460);
+    section.read("listen", default, values::listen)
+}
+
 /// Reads the section.
 pub(super) fn read(mut section: Section<'_>, sources: &Sources) -> Http {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8460);
-    let listen = section.read("listen", default, values::listen);
+    let listen = listen(&mut section);
     let mut http = Http {
         config: HttpConfig {
             listen,

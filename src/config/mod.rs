@@ -284,6 +284,13 @@ const LEAST_STALE_AFTER: Duration = Duration::from_mins(10);
 const LINK_LIFE: Duration = Duration::from_mins(10);
 
 impl Config {
+    /// Where the daemon listens, as far as that can be told, whatever else is wrong: the usual place where it cannot.
+    #[must_use]
+    pub fn listen_address(sources: &Sources) -> SocketAddr {
+        let (mut reader, tree) = reader::Reader::new(layers::read(sources), None);
+        http::listen(&mut reader.root(tree).section("http", false))
+    }
+
     /// Reads the file and the environment, and the key files that they name.
     ///
     /// # Errors

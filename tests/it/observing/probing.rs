@@ -92,3 +92,21 @@ async fn the_token_is_read_for_a_probe_and_no_other_key() {
     // Commands that only look need no token.
     archive.run(&["status"]).await.expect_code(0);
 }
+
+#[tokio::test]
+async fn a_daemon_is_alive_whatever_is_wrong_with_a_configuration_that_it_does_not_run_by() {
+    let (_bird, _workspace, mut archive) = place().await;
+    archive.set_text("sync.interval", "1s");
+    let daemon = start(&archive).await;
+    archive.set_text("http.listen", &daemon.address.to_string());
+    archive
+        .set("download.concurrency", "0")
+        .set_text("http.stale_afterwards", "soon");
+    assert_eq!(archive.run(&["health"]).await.expect_code(0).stdout, "alive\n");
+    // Who is ready is told by the configuration as a whole.
+    archive.run(&["health", "--ready"]).await.expect_code(78);
+    // Where the file cannot be read, the environment may still say where to ask.
+    fs::write(archive.config_path(), "[http\n").unwrap();
+    archive.env("BIRDKEEP_HTTP__LISTEN", daemon.address.to_string());
+    assert_eq!(archive.run(&["health"]).await.expect_code(0).stdout, "alive\n");
+}
