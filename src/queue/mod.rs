@@ -4,8 +4,8 @@
 //! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
 
 mod backlog;
+mod local_fault;
 mod outage;
-mod refusal;
 mod run;
 
 use std::sync::Arc;

@@ -17,8 +17,8 @@ use super::QueueError;
 use super::Stop;
 use super::Until;
 use super::backlog;
+use super::local_fault::LocalFault;
 use super::outage::Outages;
-use super::refusal::Refusal;
 use super::tell_news;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
@@ -70,7 +70,7 @@ pub(super) struct Run<'a> {
     last_claim: Option<Instant>,
     resting: HashMap<WorkspaceName, Instant>,
     outages: Outages,
-    local_fault: Option<Refusal>,
+    local_fault: Option<LocalFault>,
     unwritten_since: Option<Instant>,
     last_look: bool,
     until: Until,
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
     async fn wait(&mut self) {
         let wake = [
             self.endings_due,
-            self.local_fault.as_ref().map(Refusal::wake_at),
+            self.local_fault.as_ref().map(LocalFault::wake_at),
             self.next_claim(Instant::now()),
         ]
         .into_iter()
@@ -434,7 +434,7 @@ impl<'a> Run<'a> {
             return;
         }
         tracing::error!(error = %reason, "this machine does not take recordings; nothing is begun until it does");
-        self.local_fault = Some(Refusal::new(reason, now));
+        self.local_fault = Some(LocalFault::new(reason, now));
     }
 
     fn end_local_fault(&mut self) {
@@ -445,7 +445,7 @@ impl<'a> Run<'a> {
     }
 
     async fn look_at_fault(&mut self) {
-        let due = |fault: &&mut Refusal| fault.wake_at() <= Instant::now();
+        let due = |fault: &&mut LocalFault| fault.wake_at() <= Instant::now();
         let Some(fault) = self.local_fault.as_mut().filter(due) else {
             return;
         };

@@ -30,14 +30,14 @@ enum Stage {
 
 /// A disk that does not take bodies, or a catalog that takes no writes, for now.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct LocalFault {
     reason: String,
     rest: Duration,
     wake_at: Instant,
     stage: Stage,
 }
 
-impl Refusal {
+impl LocalFault {
     pub fn new(reason: String, now: Instant) -> Self {
         Self {
             reason,
@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_within_a_trial_is_the_old_fault_and_is_looked_at_ever_later() {
         let mut now = Instant::now();
-        let mut fault = Refusal::new("full".to_owned(), now);
+        let mut fault = LocalFault::new("full".to_owned(), now);
         let mut rests = Vec::new();
         for _ in 0..7 {
             assert_eq!((fault.forbids(), fault.most_at_once(16)), (true, 0));
