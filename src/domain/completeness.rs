@@ -314,7 +314,7 @@ pub fn gaps(book: &WorkspaceBook, is_configured: bool, question: &Question) -> V
     add(
         GapKind::GivenUp,
         total.given_up,
-        "given up: `birdkeep list --state given_up` says why, `birdkeep retry` tries again",
+        "given up: `birdkeep list --state given_up` says why, `birdkeep retry --all` tries again",
     );
     add(
         GapKind::Deleted,

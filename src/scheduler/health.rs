@@ -20,7 +20,7 @@ enum Kind {
     /// Its credential is refused.
     Paused,
     /// Upstream does not answer, or the catalog takes nothing; most likely nobody's.
-    Shared,
+    Unreachable,
     /// Its walks fail otherwise.
     Failing,
 }
@@ -46,7 +46,7 @@ impl Health {
     pub(super) fn note(&mut self, pass: &Pass, voice: &mut OneVoice<WorkspaceName>) {
         let workspace = &pass.workspace;
         let trouble = match &pass.result {
-            Err(error) => Some((Kind::Shared, chain(error))),
+            Err(error) => Some((Kind::Unreachable, chain(error))),
             Ok(walk) => match &walk.report.outcome {
                 WalkOutcome::Failed(why) => Some((kind(walk), why.clone())),
                 WalkOutcome::Complete => None,
@@ -90,11 +90,11 @@ impl Health {
         match kind {
             Kind::Paused => tracing::error!(workspace.name = %workspace, error = why,
                 "workspace paused: its credential is refused; tried again each minute"),
-            Kind::Shared if !voice.speaks(workspace, since, now) => {
+            Kind::Unreachable if !voice.speaks(workspace, since, now) => {
                 tracing::debug!(workspace.name = %workspace, error = why, "walk failed, as that of another workspace");
                 return;
             }
-            Kind::Shared | Kind::Failing => tracing::warn!(workspace.name = %workspace, error = why,
+            Kind::Unreachable | Kind::Failing => tracing::warn!(workspace.name = %workspace, error = why,
                 "walk failed; tried again at the next interval"),
         }
         self.told = true;
@@ -116,7 +116,7 @@ impl Health {
 const fn kind(walk: &Walk) -> Kind {
     match walk.trouble {
         Some(Trouble::Denied) => Kind::Paused,
-        Some(Trouble::Unreachable | Trouble::RateLimited(_)) => Kind::Shared,
+        Some(Trouble::Unreachable | Trouble::RateLimited(_)) => Kind::Unreachable,
         Some(Trouble::Other) | None => Kind::Failing,
     }
 }

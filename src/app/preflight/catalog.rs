@@ -158,7 +158,8 @@ fn tell_rows(summary: &WorkspaceSummary, tell: Tell<'_>) {
     tell(Finding::ok("recordings", told).of(name));
     let given_up = count(State::GivenUp);
     if given_up > 0 {
-        let remedy = format!("see why with `birdkeep list --workspace {name} --state given_up`, then `birdkeep retry`");
+        let remedy =
+            format!("see why with `birdkeep list --workspace {name} --state given_up`, then `birdkeep retry --all`");
         tell(Finding::warn("recordings", format!("{given_up} given up"), remedy).of(name));
     }
     if summary.set_aside > 0 {
