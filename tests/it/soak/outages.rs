@@ -186,8 +186,17 @@ impl Scene {
     fn expected(&self, elapsed: Duration) -> Option<bool> {
         // A walk under way, its tries within the request and the jitter of the poll.
         let settles = Duration::from_secs(12);
+        // A refused key is tried again each minute.
+        let lasts = |outage: &Outage| {
+            if outage.paused {
+                Duration::from_secs(75)
+            } else {
+                settles
+            }
+        };
         let is_felt = |outage: &&Outage| {
-            outage.lists_fail && elapsed >= self.part * outage.from && elapsed < self.part * outage.until + settles
+            let over = self.part * outage.until + lasts(outage);
+            outage.lists_fail && elapsed >= self.part * outage.from && elapsed < over
         };
         let Some(outage) = OUTAGES.iter().rfind(is_felt) else {
             return Some(true);
