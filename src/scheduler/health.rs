@@ -79,7 +79,7 @@ impl Health {
                 now
             }
         };
-        if kind != Kind::Shared && matches!(self.trouble, Some((Kind::Shared, _))) {
+        if kind != Kind::Unreachable && matches!(self.trouble, Some((Kind::Unreachable, _))) {
             // Whoever still has the shared one must not stay silent for one who now has another trouble.
             voice.ends(workspace, now);
         }
@@ -156,13 +156,13 @@ mod tests {
         let (mut voice, start) = (OneVoice::default(), Instant::now());
         let (mut first, mut second) = (Health::default(), Health::default());
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        first.troubled(&a, Kind::Shared, "no answer", &mut voice, start);
-        second.troubled(&b, Kind::Shared, "no answer", &mut voice, start);
+        first.troubled(&a, Kind::Unreachable, "no answer", &mut voice, start);
+        second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, start);
         assert!(first.told && !second.told);
         for minute in 1..10 {
             let now = start + Duration::from_secs(60 * minute);
             first.troubled(&a, Kind::Paused, "401", &mut voice, now);
-            second.troubled(&b, Kind::Shared, "no answer", &mut voice, now);
+            second.troubled(&b, Kind::Unreachable, "no answer", &mut voice, now);
         }
         assert!(second.told);
     }
