@@ -69,6 +69,8 @@ pub struct ApiOptions {
     pub requests_per_second: NonZeroU32,
     /// The longest one try of a request may take, its body included.
     pub timeout: Duration,
+    /// Whether a request that upstream could not answer for now is tried again, for some seconds.
+    pub tries_again: bool,
     /// The longest list page that is read, in bytes, once it is unpacked.
     pub max_page_bytes: u64,
     /// Authorities that are trusted besides the system's.
@@ -299,7 +301,7 @@ impl WorkspaceApi {
                 _ => return Err(error),
             };
             match waits.next() {
-                Some(wait) if asked <= retry::LONGEST_WAIT => {
+                Some(wait) if asked <= retry::LONGEST_WAIT && self.api.options.tries_again => {
                     tracing::debug!(workspace.name = %self.name, error = %error, "API request will be tried again");
                     tokio::time::sleep(wait).await;
                     if matches!(error.kind, ApiErrorKind::RateLimited(_)) {

@@ -129,6 +129,7 @@ pub(super) fn api_options(config: &Config) -> ApiOptions {
         page_size: config.api.page_size,
         requests_per_second: NonZeroU32::new(config.api.requests_per_second).unwrap_or(NonZeroU32::MIN),
         timeout: config.api.timeout,
+        tries_again: true,
         max_page_bytes: config.api.max_page_bytes,
         roots: config.tls.extra_roots.clone(),
         items: ItemLimits {

@@ -20,6 +20,7 @@ use super::Tell;
 use crate::api::Api;
 use crate::api::ApiError;
 use crate::api::ApiErrorKind;
+use crate::api::ApiOptions;
 use crate::api::Item;
 use crate::api::ListQuery;
 use crate::api::Listed;
@@ -46,7 +47,12 @@ pub(super) async fn look(
     soft: &CancellationToken,
     tell: Tell<'_>,
 ) -> anyhow::Result<()> {
-    let api = Api::new(api_options(config), clock, Arc::default())?;
+    // Whoever waits in front of a terminal wants to know what went wrong, and not that it did so four times.
+    let once = ApiOptions {
+        tries_again: false,
+        ..api_options(config)
+    };
+    let api = Api::new(once, clock, Arc::default())?;
     let workspaces = workspace_apis(config, &api);
     let looks = config.workspaces.iter().filter_map(|workspace| {
         let api = workspaces.get(&workspace.name)?;
@@ -149,8 +155,7 @@ async fn look_at(api: &WorkspaceApi, config: &Config, options: PreflightOptions,
     look_at_rights(api, config, options, tell).await;
 }
 
-/// What an API says within `api.timeout`, retries included: whoever waits in front of a terminal wants to know that it does not
-/// answer, and not that it did not answer four times.
+/// What an API says within `api.timeout`, the wait for its pace included.
 async fn within<T>(config: &Config, asked: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let patience = config.api.timeout;
     tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| {

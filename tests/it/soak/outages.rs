@@ -289,7 +289,9 @@ impl Scene {
 async fn outages_are_told_once_and_the_statement_closes() {
     let mut scene = Scene::set_up().await;
     let mut running = scene.archive.spawn(&[]);
-    let first = running.stderr_holds("birdkeep runs", Duration::from_secs(30)).await;
+    let first = running
+        .stderr_holds("metrics and health are served", Duration::from_secs(30))
+        .await;
     assert!(first, "{}", running.stderr());
     scene.go_through(&running).await;
     scene.hold_complete(&running).await;

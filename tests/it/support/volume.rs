@@ -10,9 +10,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 /// Begins the name of every folder made here; the process id follows.
 const PREFIX: &str = "birdkeep-volume-";
+
+/// How long a file system that was cut may take to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +89,19 @@ impl Volume {
     /// # Errors
     /// If it is in use, or cannot be mounted any more.
     pub fn remount(&self) -> Result<(), String> {
-        run(Command::new("umount").arg(self.place()))?;
-        self.mount()
+        let begun = Instant::now();
+        loop {
+            run(Command::new("umount").arg(self.place()))?;
+            self.mount()?;
+            let probe = self.place().join("probe");
+            match File::create(&probe).and_then(|_| fs::remove_file(&probe)) {
+                Ok(()) => return Ok(()),
+                Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{}: {error}", probe.display())),
+                // A process that another test started in a mount namespace of its own holds a copy of this mount: what was
+                // mounted again is the file system that was cut. It comes back when that process ends.
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// Makes everything on it durable.
