@@ -371,10 +371,11 @@ impl<'a> Run<'a> {
                 tally.view_denied.met(&reason);
                 let (workspace, now) = (&claim.recording.workspace, Instant::now());
                 self.resting.insert(workspace.clone(), now + DENIED_REST);
-                self.outages
-                    .denied(workspace, &reason, now)
-                    .into_iter()
-                    .for_each(tell_news);
+                // Where the list is refused too, that is told, and says more.
+                if tally.list_denied.get().is_none() {
+                    let news = self.outages.denied(workspace, &reason, now);
+                    news.into_iter().for_each(tell_news);
+                }
                 ClaimEnd::Released {
                     reason: Some(reason),
                     not_before: None,
