@@ -3,7 +3,6 @@
 //! Must not know: what it is compared with, how it is shown.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use futures::future::join_all;

@@ -24,11 +24,10 @@ pub(super) fn from_file(
     sources: &Sources,
     warnings: &mut Vec<String>,
 ) -> Result<(SecretString, PathBuf), String> {
-    let path = named_file::locate(name, sources)?;
     if sources.skip_key_files {
-        return Ok((SecretString::default(), path));
+        return Ok((SecretString::default(), named_file::locate(name, sources)?));
     }
-    read(key, name, path, named_file::folder(sources), warnings)
+    from_file_always(key, name, sources, warnings)
 }
 
 /// As [`from_file`], whatever else is left unread.
@@ -39,16 +38,7 @@ pub(super) fn from_file_always(
     warnings: &mut Vec<String>,
 ) -> Result<(SecretString, PathBuf), String> {
     let path = named_file::locate(name, sources)?;
-    read(key, name, path, named_file::folder(sources), warnings)
-}
-
-fn read(
-    key: &str,
-    name: &str,
-    path: PathBuf,
-    folder: &Path,
-    warnings: &mut Vec<String>,
-) -> Result<(SecretString, PathBuf), String> {
+    let folder = named_file::folder(sources);
     let file = named_file::read(&path, FILE_LIMIT_BYTES).map_err(|error| unreadable(name, folder, &path, &error))?;
     let (secret, warning) = secret_in(&path, &file)?;
     warnings.extend(warning.map(|warning| format!("{key}: {warning}")));

@@ -262,8 +262,8 @@ fn end(mut child: Child, stderr: &mpsc::Receiver<String>) -> Ended {
     }
 }
 
-/// Processor time of a process that has ended and was not waited for yet.
-fn cpu_of(pid: u32) -> Duration {
+/// Processor time of a process that runs, or has ended and was not waited for yet.
+pub fn cpu_of(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let ticks = |field: &str| field.parse::<u64>().unwrap_or(0);
     // After the name in brackets, which may hold anything: the 14th and 15th field, in hundredths of a second.

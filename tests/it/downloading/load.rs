@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::breaking::kit::cpu_of;
 use crate::listing::scene::Scene;
 use crate::listing::scene::each_case;
 use crate::support::bird::At;
@@ -48,28 +49,12 @@ async fn a_full_queue_rests() {
     bird.wait_until(|bird| bird.media_in_flight() == 2).await;
     let pid = running.pid().unwrap();
     // Beyond the time at which it would look again if there were places.
-    let begun = Instant::now();
-    let before = loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if begun.elapsed() > Duration::from_secs(3) {
-            break (Instant::now(), cpu_hundredths(pid));
-        }
-    };
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (begun, before) = (Instant::now(), cpu_of(pid));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (spent, passed) = (cpu_hundredths(pid) - before.1, before.0.elapsed().as_millis() / 10);
-    assert!(
-        u128::from(spent) * 4 < passed,
-        "{spent} of {passed} hundredths of a second on a CPU"
-    );
+    let (spent, passed) = (cpu_of(pid).saturating_sub(before), begun.elapsed());
+    assert!(spent * 4 < passed, "{spent:?} on a CPU of {passed:?}");
     running.kill_9().await;
-}
-
-/// CPU time a process has taken, in hundredths of a second.
-fn cpu_hundredths(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, after_name) = stat.rsplit_once(')').unwrap();
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 #[tokio::test]
