@@ -120,6 +120,8 @@ pub struct Mp3Scanner {
     position: Position,
     pending: Vec<u8>,
     microseconds: u64,
+    /// Of these, those of the frame that began last.
+    last_frame_microseconds: u64,
     frames: u64,
 }
 
@@ -181,7 +183,8 @@ impl Mp3Scanner {
         self.position = match FrameHeader::parse(&head) {
             Some(header) if header.length_bytes >= head.len().min(4) as u64 => {
                 self.frames += 1;
-                self.microseconds += header.samples * 1_000_000 / header.sample_rate_hz;
+                self.last_frame_microseconds = header.samples * 1_000_000 / header.sample_rate_hz;
+                self.microseconds += self.last_frame_microseconds;
                 match header.length_bytes.checked_sub(head.len() as u64) {
                     Some(0) => Position::Header,
                     Some(left) => Position::Inside { left },
@@ -197,14 +200,14 @@ impl Mp3Scanner {
     /// What the stream was, or `None` where it could not be followed to its end.
     #[must_use]
     pub fn finish(self) -> Option<Mp3Summary> {
-        let ends_inside_frame = match self.position {
+        let (ends_inside_frame, cut_microseconds) = match self.position {
             Position::Lost | Position::Start => return None,
-            Position::Tail => false,
-            Position::Header => !self.pending.is_empty(),
-            Position::Inside { .. } => true,
+            Position::Tail => (false, 0),
+            Position::Header => (!self.pending.is_empty(), 0),
+            Position::Inside { .. } => (true, self.last_frame_microseconds),
         };
         (self.frames > 0).then_some(Mp3Summary {
-            duration: Duration::from_micros(self.microseconds),
+            duration: Duration::from_micros(self.microseconds - cut_microseconds),
             ends_inside_frame,
         })
     }
@@ -245,7 +248,9 @@ mod tests {
             let whole = summary(&body, chunk).unwrap();
             assert_eq!(whole.duration, Duration::from_millis(3600));
             assert!(!whole.ends_inside_frame);
-            assert!(summary(&body[..body.len() - 100], chunk).unwrap().ends_inside_frame);
+            let cut = summary(&body[..body.len() - 100], chunk).unwrap();
+            assert!(cut.ends_inside_frame);
+            assert_eq!(cut.duration, Duration::from_millis(3564));
         }
         body.extend(b"TAG and whatever an old tag holds");
         assert!(!summary(&body, 5).unwrap().ends_inside_frame);

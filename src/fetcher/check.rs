@@ -159,8 +159,9 @@ pub(super) fn judge(
     let is_short = stated.is_none_or(|stated| mp3.duration < stated);
     let is_far = stated.is_some_and(|stated| is_far_from(mp3.duration, stated));
     // A length that was told too low may end on a frame by chance, and a short call loses half within any tolerance:
-    // whatever plays shorter than stated, or states nothing, is asked after. That costs one small request.
-    if !proven && is_short {
+    // whatever ends inside a frame, plays shorter than stated, or states nothing, is asked after. That costs one small
+    // request.
+    if !proven && (is_short || mp3.ends_inside_frame) {
         return Verdict::AskForMore(format!(
             "the body ends {} after {:.1} s of audio",
             if mp3.ends_inside_frame {

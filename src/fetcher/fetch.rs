@@ -328,10 +328,12 @@ impl<'a> Fetch<'a> {
     /// Goes on with the body at hand, if the part that comes fits it to the byte.
     fn take_up(&mut self, response: &Response, ask: &Ask) -> Result<(), Setback> {
         let part = reply::part_to_the_end(response.headers());
-        let same_object = Announced::read(response.headers(), response.version())
-            .is_ok_and(|announced| ask.if_match.is_none() || announced.etag == ask.if_match);
+        // No ETag before and one now is another object too, or another host that does not know it.
+        let etag = Announced::read(response.headers(), response.version()).map(|announced| announced.etag);
         match (part, self.body.as_mut()) {
-            (Some((first, total)), Some(body)) if first == ask.from_byte && same_object => {
+            (Some((first, total)), Some(body))
+                if first == ask.from_byte && etag.is_ok_and(|etag| etag == body.announced.etag) =>
+            {
                 body.announced.size_bytes = Some(total);
                 Ok(())
             }

@@ -99,6 +99,25 @@ async fn two_bodies_are_never_glued_together() {
     .await;
 }
 
+/// What came looks whole and is asked after; that nothing names the object the first time is no leave to take any other.
+#[tokio::test]
+async fn a_part_under_an_etag_is_not_the_rest_of_a_body_without_one() {
+    let scene = Scene::new().await;
+    let spec = RecordingSpec::new().body_bytes(BODY_BYTES).etag(Etag::None);
+    let id = scene.workspace.add(spec);
+    let short = MediaAction::LengthTooLow(At::Half);
+    scene.bird.fault(FaultRule::media(short).recording(id).times(1));
+    let other = MediaAction::NewEtagOnResume { honour_if_match: false };
+    scene.bird.fault(FaultRule::media(other).recording(id));
+    scene.once(0).await;
+    scene.expect_archived(&[id]);
+    let asked = asked(&scene, id);
+    assert!(
+        asked.len() == 3 && asked[1].0.is_some() && asked[2].0.is_none(),
+        "{asked:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_body_without_an_etag_is_begun_again() {
     let scene = Scene::new().await;
