@@ -99,7 +99,7 @@ fn check_ranges(config: &Config) {
     assert!(sync.full_walk_interval <= years && within(sync.overlap, years) && sync.max_pages >= 1);
 
     let download = &config.download;
-    assert!((1..=256).contains(&download.concurrency) && (1..=1000).contains(&download.max_attempts));
+    assert!((1..=256).contains(&download.concurrency.most()) && (1..=1000).contains(&download.max_attempts));
     assert!(within(download.expiry_margin, hour) && within(download.total_timeout, years));
     assert!(within(download.stall_timeout, 24 * hour) && download.stall_timeout <= download.total_timeout);
     assert!((1..=1 << 60).contains(&download.max_bytes) && download.max_redirects <= 10);

@@ -63,6 +63,10 @@ pub(super) async fn open_catalog(config: &Config, store: &Store, clock: &SharedC
         .context("looking for recordings")?
         .context("cannot look for recordings in the archive")?;
     let catalog = Catalog::open(catalog_options(config, store, clock, recordings_exist)).await?;
+    if !config.archive.durable {
+        tracing::warn!("nothing is synced, as --not-durable asks: what is archived now may be lost with the power");
+        catalog.without_syncs().await?;
+    }
     catalog.register_workspaces(&configured_workspaces(config)).await?;
     Ok(catalog)
 }
@@ -120,6 +124,7 @@ pub(super) fn store_options(config: &Config, clock: &SharedClock) -> StoreOption
         group_readable: config.archive.group_readable,
         min_free_bytes: config.archive.min_free_bytes,
         clock: Arc::clone(clock),
+        durable: config.archive.durable,
     }
 }
 
@@ -162,6 +167,7 @@ pub(super) fn workspace_apis(config: &Config, api: &Arc<Api>) -> Arc<HashMap<Wor
 
 pub(super) fn fetcher_options(config: &Config) -> FetcherOptions {
     FetcherOptions {
+        concurrency: config.download.concurrency,
         reach: Arc::new(Reach {
             allowed_hosts: config.download.allowed_hosts.clone(),
             private_hosts: config.download.private_hosts.clone(),

@@ -76,7 +76,6 @@ impl Generation {
             Arc::new(fetcher),
             Arc::clone(clock),
             QueueOptions {
-                concurrency: config.download.concurrency,
                 max_attempts: config.download.max_attempts,
             },
             names.clone(),

@@ -156,6 +156,16 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Gives up syncs: after a power cut, the last commits or the whole catalog may be gone. For measuring what syncs cost,
+    /// and for nothing else.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn without_syncs(&self) -> Result<(), CatalogError> {
+        let given_up = sqlx::query("PRAGMA synchronous = OFF").execute(&self.writer).await;
+        given_up.map_err(CatalogError::sql("give up syncs")).map(drop)
+    }
+
     /// The read side, for as many holders as needed.
     #[must_use]
     pub fn reader(&self) -> CatalogReader {

@@ -58,6 +58,10 @@ struct CommandLine {
     #[arg(long, requires = "once")]
     dry_run: bool,
 
+    /// With --once: sync nothing. For measuring what syncs cost; what is stored so may be lost with the power
+    #[arg(long, requires = "once", hide = true)]
+    not_durable: bool,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -216,6 +220,7 @@ fn run_outcome() -> Outcome {
         output::complain(&complaint);
         return Outcome::Usage;
     }
+    loaded.config.archive.durable = !line.not_durable;
     hide_secrets(&loaded.config);
     on_runtime(dispatch(line, loaded, sources, keys))
 }

@@ -31,6 +31,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::HostPattern;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ids::WorkspaceName;
+use crate::fetcher::Concurrency;
 use crate::http::roots::ExtraRoots;
 use crate::notify::CommandLine;
 use crate::notify::EventKind;
@@ -96,6 +97,8 @@ pub struct ArchiveConfig {
     pub id: Option<String>,
     /// Whether the group may read what is kept.
     pub group_readable: bool,
+    /// Whether what is kept is synced. No key: true, but where the cost of that is measured.
+    pub durable: bool,
 }
 
 /// `[catalog]`
@@ -163,7 +166,7 @@ pub struct SyncConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownloadConfig {
     /// Bodies fetched at the same time.
-    pub concurrency: usize,
+    pub concurrency: Concurrency,
     /// A URL with less life left than this is not started on.
     pub expiry_margin: Duration,
     /// A body of which nothing comes for this long is given up; not longer than `total_timeout`.

@@ -27,6 +27,7 @@ use super::reader::Reader;
 use super::reader::Section;
 use super::sources::Sources;
 use super::values;
+use crate::fetcher::Concurrency;
 use crate::http::roots::ExtraRoots;
 
 const KIB: u64 = 1 << 10;
@@ -66,6 +67,7 @@ pub(super) fn archive(mut section: Section<'_>, sources: &Sources) -> ArchiveCon
         min_free_bytes: section.read("min_free", GIB, values::size(0)),
         id: section.optional("id", Origin::NotSet, archive_id),
         group_readable: section.read("group_readable", false, values::flag),
+        durable: true,
     };
     section.finish();
     config
@@ -140,7 +142,7 @@ pub(super) fn sync(mut section: Section<'_>) -> SyncConfig {
 pub(super) fn download(mut section: Section<'_>) -> DownloadConfig {
     let allowed_hosts = section.optional("allowed_hosts", Origin::Default, values::hosts);
     let config = DownloadConfig {
-        concurrency: section.read("concurrency", 16, values::whole(1..=256)),
+        concurrency: section.read("concurrency", Concurrency::Auto, values::concurrency),
         expiry_margin: section.read("expiry_margin", seconds(20), values::duration(up_to(HOUR))),
         stall_timeout: section.read("stall_timeout", seconds(30), values::duration(up_to(24 * HOUR))),
         total_timeout: section.read("total_timeout", 4 * HOUR, values::duration(up_to(values::TEN_YEARS))),

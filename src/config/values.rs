@@ -14,6 +14,7 @@ use url::Url;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::HostPattern;
 use crate::domain::host::is_loopback;
+use crate::fetcher::Concurrency;
 
 /// No length of time in a configuration is longer.
 pub(super) const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
@@ -77,6 +78,16 @@ fn parse_duration(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.parse().ok()?;
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(length).ok()
+}
+
+/// How many downloads at once.
+pub(super) fn concurrency(kind: &ValueKind) -> Result<Concurrency, String> {
+    match kind {
+        ValueKind::String(text) if text.trim() == "auto" => Ok(Concurrency::Auto),
+        other => whole(1..=256)(other)
+            .map(Concurrency::AtMost)
+            .map_err(|why| format!("{why}, or \"auto\"")),
+    }
 }
 
 /// A length of time as an operator would write it.

@@ -2,6 +2,8 @@
 //!
 //! Must not know: other recordings, when to try again later.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use reqwest::StatusCode;
 use tokio::time::Instant;
@@ -27,6 +29,7 @@ use crate::domain::report::StoredObject;
 use crate::domain::state::FailureKind;
 use crate::domain::tally::Cause;
 use crate::http::retry;
+use crate::store::BUFFER_BYTES;
 use crate::store::BodyPlan;
 use crate::store::SealedBody;
 use crate::store::SidecarNote;
@@ -66,7 +69,10 @@ struct Whole {
 /// One recording's fetch, from link to stored object.
 pub(super) struct Fetch<'a> {
     fetcher: &'a Fetcher,
-    job: &'a FetchJob,
+    job: FetchJob,
+    begun: Instant,
+    /// How long it waited for answers of media hosts.
+    waited: Duration,
     deadline: Instant,
     stop: &'a CancellationToken,
     ticket: Option<Ticket>,
@@ -77,10 +83,13 @@ pub(super) struct Fetch<'a> {
 
 impl<'a> Fetch<'a> {
     /// A fetch that has not begun.
-    pub fn new(fetcher: &'a Fetcher, job: &'a FetchJob, stop: &'a CancellationToken) -> Self {
+    pub fn new(fetcher: &'a Fetcher, job: FetchJob, stop: &'a CancellationToken) -> Self {
+        let begun = Instant::now();
         Self {
             fetcher,
-            deadline: Instant::now() + fetcher.options.total_timeout,
+            begun,
+            waited: Duration::ZERO,
+            deadline: begun + fetcher.options.total_timeout,
             stop,
             ticket: job.ticket.clone(),
             minted: false,
@@ -109,7 +118,7 @@ impl<'a> Fetch<'a> {
                         announced,
                         remark,
                     } = whole;
-                    return Ok(sealed.publish(key, self.note(&announced, remark)).await?);
+                    return Ok(sealed.publish(key, self.leave(announced, remark)).await?);
                 }
                 Ok(None) => continue,
                 Err(setback) => setback,
@@ -137,13 +146,16 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn note(&self, announced: &Announced, remark: Option<String>) -> SidecarNote {
+    /// The body is whole: gives its place to another, and says what is to be written beside it.
+    fn leave(self, announced: Announced, remark: Option<String>) -> SidecarNote {
+        self.fetcher.width.observe(self.waited, self.begun.elapsed());
+        drop(self.job.place);
         SidecarNote {
-            recording: self.job.recording.clone(),
-            metadata: self.job.metadata.clone(),
-            history: self.job.history.clone(),
-            content_type: announced.content_type.clone(),
-            etag: announced.etag.clone(),
+            recording: self.job.recording,
+            metadata: self.job.metadata,
+            history: self.job.history,
+            content_type: announced.content_type,
+            etag: announced.etag,
             remark,
         }
     }
@@ -156,7 +168,9 @@ impl<'a> Fetch<'a> {
             let life_left = ticket.life_left(self.fetcher.api.clock());
             self.fetcher.tallies.link_life.observe(life_left.as_secs_f64());
         }
+        let asked_at = Instant::now();
         let opened = self.stoppable(self.fetcher.media.open(&ticket, &ask)).await;
+        self.waited += asked_at.elapsed();
         match opened.map_err(Setback::Final)? {
             Ok(response) => self.receive(response, &ask).await?,
             Err(no_body) => self.read_refusal(no_body)?,
@@ -173,7 +187,7 @@ impl<'a> Fetch<'a> {
             .facts()
             .await
             .map_err(|error| Setback::Final(error.into()))?;
-        let job = self.job;
+        let job = &self.job;
         match check::judge(
             &facts,
             &body.announced,
@@ -276,6 +290,10 @@ impl<'a> Fetch<'a> {
         match refusal {
             Refusal::Expired(why) => Err(Setback::LinkRanOut(why)),
             Refusal::Withheld(why) => Err(Setback::Withheld(cause, why)),
+            Refusal::SlowDown(why) => {
+                self.fetcher.width.slow_down(Instant::now());
+                Err(Setback::BrokeOff(cause, why))
+            }
             Refusal::Busy(why) => Err(Setback::BrokeOff(cause, why)),
             Refusal::Odd(why) => Err(Setback::Final(FetchError::transient(cause, why))),
             Refusal::Changed => {
@@ -356,7 +374,10 @@ impl<'a> Fetch<'a> {
                 let why = format!("the body is {size_bytes} bytes long, more than download.max_bytes ({max_bytes})");
                 return Err(FetchError::transient(Cause::TooLarge, why));
             }
-            self.fetcher.store.reserve(size_bytes).await?;
+            // What is written in one go is looked at then.
+            if size_bytes > BUFFER_BYTES as u64 {
+                self.fetcher.store.reserve(size_bytes).await?;
+            }
         }
         let plan = BodyPlan {
             format: self.job.format,
@@ -364,7 +385,7 @@ impl<'a> Fetch<'a> {
             max_bytes,
         };
         self.body = Some(Body {
-            staged: self.fetcher.store.begin(plan).await?,
+            staged: self.fetcher.store.begin(plan),
             announced,
         });
         Ok(())

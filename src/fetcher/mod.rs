@@ -9,7 +9,9 @@ mod media;
 mod rate;
 mod refill;
 pub mod reply;
+mod width;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use self::media::Ask;
 use self::media::Media;
 use self::media::NoBody;
 use self::refill::Refills;
+pub use self::width::Concurrency;
+use self::width::Width;
 use crate::api::Api;
 use crate::api::Ticket;
 use crate::api::WorkspaceApi;
@@ -49,6 +53,8 @@ use crate::store::StoreErrorKind;
 /// How bodies are fetched.
 #[derive(Debug, Clone)]
 pub struct FetcherOptions {
+    /// Bodies fetched at the same time.
+    pub concurrency: Concurrency,
     /// Media hosts that may be asked, redirects included, and where their names may lead.
     pub reach: Arc<Reach>,
     /// Authorities that are trusted besides the system's.
@@ -91,6 +97,9 @@ pub struct FetchJob {
     pub ticket: Option<Ticket>,
     /// Where it is one of many without a link: when those were created, so that one request may bring links for all.
     pub backlog: Option<Window>,
+    /// What it takes up while it is fetched. Dropped once the body is whole and found good: making it durable keeps no other
+    /// waiting.
+    pub place: Box<dyn Any + Send + Sync>,
 }
 
 /// A span of creation times.
@@ -159,6 +168,7 @@ pub struct Fetcher {
     media: Media,
     options: FetcherOptions,
     refills: Refills,
+    width: Width,
     tallies: Arc<Tallies>,
 }
 
@@ -177,12 +187,19 @@ impl Fetcher {
         Ok(Self {
             refills: Refills::new(workspaces.keys()),
             media: media(&options)?,
+            width: Width::new(options.concurrency),
             api,
             workspaces,
             store,
             options,
             tallies,
         })
+    }
+
+    /// How many bodies are to be fetched at once now.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.width.at_once()
     }
 
     /// Recordings whose links are at hand, those that run out first before the others. Each is offered once.
@@ -238,7 +255,7 @@ impl Fetcher {
             return Ok(object);
         }
         let (under_way, begun) = (self.tallies.enter(), Instant::now());
-        let object = Fetch::new(self, &job, stop).run(&key).await?;
+        let object = Fetch::new(self, job, stop).run(&key).await?;
         under_way.whole(begun.elapsed(), object.size_bytes);
         Ok(object)
     }

@@ -21,6 +21,8 @@ pub enum Refusal {
     Changed,
     /// The range begins at or behind the end of an object of so many bytes.
     OutOfRange(Option<u64>),
+    /// Less is asked of us.
+    SlowDown(String),
     /// It may work later.
     Busy(String),
     /// Anything else, among it what only a fault of ours or of a middlebox explains.
@@ -32,7 +34,7 @@ impl Refusal {
     #[must_use]
     pub fn text(self) -> String {
         match self {
-            Self::Expired(why) | Self::Withheld(why) | Self::Busy(why) | Self::Odd(why) => why,
+            Self::Expired(why) | Self::Withheld(why) | Self::SlowDown(why) | Self::Busy(why) | Self::Odd(why) => why,
             Self::Changed => "the object changed".to_owned(),
             Self::OutOfRange(_) => "the object is shorter than asked for".to_owned(),
         }
@@ -62,6 +64,8 @@ pub fn read(status: StatusCode, headers: &HeaderMap, head: &[u8]) -> Refusal {
             Refusal::Expired(said)
         }
         (403 | 404 | 410, _) => Refusal::Withheld(said),
+        // S3 says SlowDown; a 429 or a bare 503 is what others say.
+        (429 | 503, _) => Refusal::SlowDown(said),
         (code, _) if is_transient(code) || code >= 500 => Refusal::Busy(said),
         _ => Refusal::Odd(said),
     }
@@ -149,8 +153,15 @@ mod tests {
             read_as(400, &error("InvalidArgument", "Only one auth mechanism allowed", "")),
             Refusal::Odd(_)
         ));
-        for status in [429, 500, 503, 599] {
-            assert!(matches!(read_as(status, &error("SlowDown", "m", "")), Refusal::Busy(_)));
+        for status in [500, 502, 599] {
+            assert!(matches!(
+                read_as(status, &error("InternalError", "m", "")),
+                Refusal::Busy(_)
+            ));
+        }
+        for status in [429, 503] {
+            let told = read_as(status, &error("SlowDown", "m", ""));
+            assert!(matches!(told, Refusal::SlowDown(_)));
         }
         assert!(matches!(read_as(204, ""), Refusal::Odd(_)));
         assert_eq!(read_as(412, ""), Refusal::Changed);

@@ -1,12 +1,13 @@
 //! Claims what is due, has it fetched, and writes down how each claim ended.
 //!
-//! The catalog is the queue: no list of work lives here beyond what is in flight. Claims are never more than there
-//! are free places, endings are written many at a time. Must not know: HTTP, disks, listings.
+//! The catalog is the queue: no list of work lives here beyond what is in flight and the few claims that go next. Claims are
+//! taken and endings written many at a time. Must not know: HTTP, disks, listings.
 
 mod backlog;
 mod local_fault;
 mod local_faults;
 mod outage;
+mod ready;
 mod run;
 
 use std::sync::Arc;
@@ -36,8 +37,6 @@ use crate::fetcher::Fetcher;
 /// How the queue works.
 #[derive(Debug, Clone)]
 pub struct QueueOptions {
-    /// Downloads at once.
-    pub concurrency: usize,
     /// Attempts after which a recording is given up, and only tried again slowly.
     pub max_attempts: u32,
 }
@@ -77,7 +76,7 @@ pub struct Stop {
 /// What the queues of one process have in common: one may still be finishing what it claimed when the next begins.
 #[derive(Clone)]
 pub struct Shared {
-    in_flight: Arc<AtomicUsize>,
+    places: Arc<Places>,
     progress: watch::Sender<DrainReport>,
     faults: LocalFaults,
     tallies: Arc<Tallies>,
@@ -88,7 +87,7 @@ impl Shared {
     #[must_use]
     pub fn new(tallies: Arc<Tallies>) -> Self {
         Self {
-            in_flight: Arc::default(),
+            places: Arc::default(),
             progress: watch::Sender::default(),
             faults: LocalFaults::new(Arc::clone(&tallies)),
             tallies,
@@ -101,30 +100,40 @@ impl Shared {
         self.progress.subscribe()
     }
 
-    /// Takes all places that are free of this many. Taken before anything is claimed for them, so that two queues never
-    /// fill the same one.
-    fn take_places(&self, of: usize) -> Vec<Place> {
-        let mut free = 0;
-        let _ = self
-            .in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
-                free = of.saturating_sub(taken);
-                Some(taken + free)
-            });
-        (0..free).map(|_| Place(Arc::clone(&self.in_flight))).collect()
+    /// Takes one place of this many, if one is free.
+    fn take_place(&self, of: usize) -> Option<Place> {
+        let more = |taken| (taken < of).then_some(taken + 1);
+        let taken = self
+            .places
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok().map(|_| Place(Arc::clone(&self.places)))
     }
 
     fn taken_places(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.places.taken.load(Ordering::Relaxed)
+    }
+
+    /// Told whenever a place becomes free.
+    fn freed_places(&self) -> watch::Receiver<()> {
+        self.places.freed.subscribe()
     }
 }
 
+/// The places for downloads at once.
+#[derive(Default)]
+struct Places {
+    taken: AtomicUsize,
+    freed: watch::Sender<()>,
+}
+
 /// A download's place among those at once, free again when it is dropped.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Places>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.send_replace(());
     }
 }
 

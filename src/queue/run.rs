@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::Id;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Place;
 use super::Queue;
 use super::QueueError;
 use super::Stop;
@@ -20,6 +20,7 @@ use super::backlog;
 use super::local_fault::LocalFault;
 use super::local_faults::InFault;
 use super::outage::Outages;
+use super::ready::Ready;
 use super::tell_news;
 use crate::catalog::CatalogError;
 use crate::catalog::Claim;
@@ -42,6 +43,9 @@ const BATCH: usize = 64;
 /// How long an ending waits for company.
 const BATCH_WAIT: Duration = Duration::from_millis(25);
 
+/// How many bodies may be on their way to the disk, besides those that are fetched.
+const MOST_STORING: usize = 32;
+
 /// How often the catalog is asked without a hint: hints may be lost, and waits end.
 const TICK: Duration = Duration::from_secs(2);
 
@@ -61,7 +65,9 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 pub(super) struct Run<'a> {
     queue: &'a Queue,
     in_flight: JoinSet<Result<StoredObject, FetchError>>,
-    claims: HashMap<Id, (Claim, Place)>,
+    claims: HashMap<Id, Claim>,
+    ready: Ready,
+    freed_places: watch::Receiver<()>,
     endings: Vec<(Claim, ClaimEnd)>,
     /// What each of `endings` is counted as.
     causes: Vec<Cause>,
@@ -87,6 +93,8 @@ impl<'a> Run<'a> {
             queue,
             in_flight: JoinSet::new(),
             claims: HashMap::new(),
+            ready: Ready::default(),
+            freed_places: queue.shared.freed_places(),
             endings: Vec::new(),
             causes: Vec::new(),
             endings_due: None,
@@ -122,8 +130,11 @@ impl<'a> Run<'a> {
             self.tell_overdue(false);
             self.look_at_fault().await;
             self.take_last_look();
+            self.start_ready();
             self.claim().await?;
-            if self.in_flight.is_empty() && self.endings.is_empty() && self.is_over()? {
+            self.start_ready();
+            let is_idle = self.in_flight.is_empty() && self.ready.len() == 0 && self.endings.is_empty();
+            if is_idle && self.is_over()? {
                 self.end_local_fault();
                 return Ok(());
             }
@@ -177,6 +188,7 @@ impl<'a> Run<'a> {
                     self.take_ending(more);
                 }
             }
+            Ok(()) = self.freed_places.changed() => {}
             () = self.queue.due_hint.notified() => self.may_be_due = true,
             () = self.stop.soft.cancelled(), if !stopping => {}
             () = walks_over.unwrap_or_default().cancelled_owned(), if has_walks => self.may_be_due = true,
@@ -196,23 +208,38 @@ impl<'a> Run<'a> {
 
     /// How many may be fetched at once now.
     fn most_at_once(&self) -> usize {
-        let usually = self.queue.options.concurrency;
+        let usually = self.queue.fetcher.at_once();
         self.local_fault
             .as_ref()
             .map_or(usually, |fault| fault.most_at_once(usually))
     }
 
+    /// How many more downloads may begin now.
     fn free_places(&self) -> usize {
-        self.most_at_once().saturating_sub(self.queue.shared.taken_places())
+        let most = self.most_at_once();
+        // Where the machine is on trial, what is not stored yet counts too.
+        let storing = if self.local_fault.is_some() { 0 } else { MOST_STORING };
+        let places = most.saturating_sub(self.queue.shared.taken_places());
+        places.min((most + storing).saturating_sub(self.in_flight.len()))
     }
 
-    /// When claims are worth a transaction: at once when a quarter of the places is free, else in batches.
+    /// How many are to be claimed: one for each free place, and as many again to go next.
+    fn wanted_claims(&self) -> usize {
+        let ahead = if self.local_fault.is_some() {
+            0
+        } else {
+            self.most_at_once()
+        };
+        (self.free_places() + ahead).saturating_sub(self.ready.len())
+    }
+
+    /// When claims are worth a transaction: at once when many are wanted, else in batches.
     fn next_claim(&self, now: Instant) -> Option<Instant> {
-        let free = self.free_places();
-        if free == 0 || !self.may_be_due || self.stop.soft.is_cancelled() {
+        let wanted = self.wanted_claims();
+        if wanted == 0 || !self.may_be_due || self.stop.soft.is_cancelled() {
             return None;
         }
-        let enough = free >= self.most_at_once().div_ceil(4);
+        let enough = wanted >= self.most_at_once().div_ceil(2);
         let last = self.last_claim.filter(|_| !enough);
         Some(last.map_or(now, |last| last + BATCH_WAIT))
     }
@@ -230,10 +257,9 @@ impl<'a> Run<'a> {
             self.begin_local_fault(error.reason);
             return Ok(());
         }
-        let places = self.queue.shared.take_places(self.most_at_once());
-        let free = places.len();
-        match self.claim_into(places).await {
-            Ok(claimed) if claimed < free => {
+        let wanted = self.wanted_claims();
+        match self.claim_up_to(wanted).await {
+            Ok(claimed) if claimed < wanted => {
                 self.may_be_due = false;
                 self.look_again = now + TICK;
             }
@@ -245,12 +271,11 @@ impl<'a> Run<'a> {
     }
 
     /// First those whose links are at hand, then the oldest that are due.
-    async fn claim_into(&mut self, free: Vec<Place>) -> Result<usize, CatalogError> {
+    async fn claim_up_to(&mut self, wanted: usize) -> Result<usize, CatalogError> {
         let queue = self.queue;
-        let places = free.len();
         let mut tickets: HashMap<RecordingRef, _> = queue
             .fetcher
-            .offers(places)
+            .offers(wanted)
             .into_iter()
             .map(|offer| (offer.recording, offer.ticket))
             .collect();
@@ -260,7 +285,7 @@ impl<'a> Run<'a> {
         } else {
             queue.catalog.claim(&offered).await?
         };
-        if claims.len() < places {
+        if claims.len() < wanted {
             let now = Instant::now();
             self.resting.retain(|_, until| *until > now);
             let awake: Vec<WorkspaceName> = queue
@@ -269,7 +294,7 @@ impl<'a> Run<'a> {
                 .filter(|name| !self.resting.contains_key(*name))
                 .cloned()
                 .collect();
-            let more = u32::try_from(places - claims.len()).unwrap_or(u32::MAX);
+            let more = u32::try_from(wanted - claims.len()).unwrap_or(u32::MAX);
             match queue.catalog.claim_due(&awake, more).await {
                 Ok(more) => claims.extend(more),
                 Err(error) if claims.is_empty() => return Err(error),
@@ -285,7 +310,7 @@ impl<'a> Run<'a> {
         }
         let claimed = claims.len();
         let windows = backlog::windows(&queue.catalog, &claims, &tickets).await;
-        for (claim, place) in claims.into_iter().zip(free) {
+        let waiting = claims.into_iter().map(|claim| {
             let ticket = tickets.remove(&claim.recording);
             let job = FetchJob {
                 backlog: windows
@@ -298,12 +323,36 @@ impl<'a> Run<'a> {
                 metadata: claim.metadata.clone(),
                 history: claim.history.clone(),
                 ticket,
+                place: Box::new(()),
             };
-            let (fetcher, hard) = (Arc::clone(&queue.fetcher), self.stop.hard.clone());
-            let task = self.in_flight.spawn(async move { fetcher.fetch(job, &hard).await });
-            self.claims.insert(task.id(), (claim, place));
-        }
+            (claim, job)
+        });
+        self.ready.add(waiting.collect());
         Ok(claimed)
+    }
+
+    /// Begins to fetch what waits, as far as there are places; gives it back where nothing may begin.
+    fn start_ready(&mut self) {
+        if self.stop.soft.is_cancelled() || self.most_at_once() == 0 {
+            for claim in self.ready.give_up() {
+                let end = ClaimEnd::Released {
+                    reason: None,
+                    not_before: None,
+                };
+                self.endings.push((claim, end));
+                self.causes.push(Cause::Stopped);
+            }
+            return;
+        }
+        while self.ready.len() > 0
+            && self.free_places() > 0
+            && let Some(place) = self.queue.shared.take_place(self.most_at_once())
+            && let Some((claim, job)) = self.ready.begin(place)
+        {
+            let (fetcher, hard) = (Arc::clone(&self.queue.fetcher), self.stop.hard.clone());
+            let task = self.in_flight.spawn(async move { fetcher.fetch(job, &hard).await });
+            self.claims.insert(task.id(), claim);
+        }
     }
 
     fn take_ending(&mut self, done: Result<(Id, Result<StoredObject, FetchError>), JoinError>) {
@@ -321,7 +370,7 @@ impl<'a> Run<'a> {
                 )
             }
         };
-        let Some((claim, _place)) = self.claims.remove(&id) else {
+        let Some(claim) = self.claims.remove(&id) else {
             return;
         };
         let (end, cause) = match result {

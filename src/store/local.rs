@@ -61,16 +61,25 @@ pub(super) fn probe(root: &Arc<Root>) -> Result<(), StoreError> {
     probe.sync()?.remove()
 }
 
-pub(super) fn publish(
-    staged: StagedFile,
+/// A body's sidecar, staged and durable, and what it says.
+pub(super) fn stage_sidecar(
+    root: &Arc<Root>,
     facts: &BodyFacts,
     key: &StoreKey,
     note: SidecarNote,
-) -> Result<StoredObject, StoreError> {
-    let root = Arc::clone(&staged.root);
-    let body = staged.sync()?;
+) -> Result<(SyncedFile, Sidecar), StoreError> {
     let (sidecar, text) = describe(key, (facts.sha256, facts.size_bytes), root.clock.now(), note)?;
-    let beside = stage_text(&root, &text)?;
+    Ok((stage_text(root, &text)?, sidecar))
+}
+
+/// Gives a body and its sidecar, both durable, their names, and makes the names durable.
+pub(super) fn publish(
+    body: SyncedFile,
+    facts: &BodyFacts,
+    (beside, sidecar): (SyncedFile, Sidecar),
+    key: &StoreKey,
+) -> Result<StoredObject, StoreError> {
+    let root = body.root();
     let folder = root.make_folder(key).map_err(|refused| {
         if durable::is_no_folder(&refused) {
             conflict(

@@ -14,6 +14,7 @@ mod place;
 mod reader;
 mod reread;
 mod root;
+mod shared_sync;
 pub mod sidecar;
 mod staging;
 mod survey;
@@ -38,6 +39,7 @@ pub use reader::Reread;
 pub use reader::StoreReader;
 pub use reader::Walk;
 pub use reread::ReadPace;
+pub use staging::BUFFER_BYTES;
 pub use staging::BodyFacts;
 pub use staging::BodyPlan;
 pub use staging::SealedBody;
@@ -64,6 +66,9 @@ pub struct StoreOptions {
     pub min_free_bytes: u64,
     /// Tells `archived_at`.
     pub clock: SharedClock,
+    /// Whether what is stored is synced. Without it nothing that is returned as stored is sure to survive: for measuring
+    /// what the syncs cost, and for nothing else.
+    pub durable: bool,
 }
 
 /// What is written beside a body, besides what the body says of itself.
@@ -296,12 +301,10 @@ impl Store {
         on_disk("take space in", move || local::check_space(&root, body_bytes)).await
     }
 
-    /// Begins a body, in a file of its own.
-    ///
-    /// # Errors
-    /// Of kind `Local` when the file cannot be made.
-    pub async fn begin(&self, plan: BodyPlan) -> Result<StagedBody, StoreError> {
-        StagedBody::begin(Arc::clone(&self.root), plan).await
+    /// Begins a body, in a file of its own, which the first write makes.
+    #[must_use]
+    pub fn begin(&self, plan: BodyPlan) -> StagedBody {
+        StagedBody::begin(Arc::clone(&self.root), plan)
     }
 
     /// Takes a body that an earlier process published and did not live to report: one that lies at its name with a

@@ -23,6 +23,7 @@ use super::lock;
 use super::lock::Lock;
 use super::marker;
 use super::place;
+use super::shared_sync::SharedSyncs;
 use crate::domain::clock::SharedClock;
 use crate::domain::key::RECORDINGS;
 use crate::domain::key::StoreKey;
@@ -46,6 +47,8 @@ pub(super) struct Root {
     pub(super) remarks: Vec<String>,
     /// Folders whose entry in their parent is known to be on the disk, and that of every folder above them.
     durable_folders: Mutex<HashSet<String>>,
+    syncs: SharedSyncs,
+    durable: bool,
     /// Held, never read: dropping it gives up the archive.
     _lock: Lock,
 }
@@ -101,6 +104,8 @@ impl Root {
             cleared_staging,
             remarks,
             durable_folders: Mutex::default(),
+            syncs: SharedSyncs::default(),
+            durable: options.durable,
             _lock: lock,
         })
     }
@@ -112,6 +117,11 @@ impl Root {
 
     pub(super) fn set_min_free_bytes(&self, bytes: u64) {
         self.min_free_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes a file's bytes durable.
+    pub(super) fn sync_file(&self, file: &File) -> io::Result<()> {
+        if self.durable { file.sync_all() } else { Ok(()) }
     }
 
     /// Opens the folder of a key from the archive down, one part at a time; `None` where it does not exist.
@@ -166,7 +176,9 @@ impl Root {
             }
             at = durable::open_folder(&at, name)?;
         }
-        folder.sync_all()?;
+        if self.durable {
+            self.syncs.sync(&path, folder)?;
+        }
         let mut known = self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MOST_DURABLE_FOLDERS {
             known.clear();

@@ -30,7 +30,7 @@ use crate::domain::recording::Format;
 use crate::domain::report::StoredObject;
 
 /// How much of a body is held in memory between writes.
-const BUFFER_BYTES: usize = 256 * 1024;
+pub const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What is known of a body before it comes.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ impl StagedFile {
     /// Makes the bytes durable. Never twice: after a failed sync the kernel may call lost bytes written, so that a
     /// failure here ends this file.
     pub(super) fn sync(self) -> Result<SyncedFile, StoreError> {
-        match self.file.sync_all() {
+        match self.root.sync_file(&self.file) {
             Ok(()) => Ok(SyncedFile(self)),
             Err(refused) => Err(StoreError::local("sync", self.path(), refused)),
         }
@@ -114,6 +114,11 @@ impl Drop for StagedFile {
 pub(super) struct SyncedFile(StagedFile);
 
 impl SyncedFile {
+    /// The archive that it is staged in.
+    pub(super) fn root(&self) -> Arc<Root> {
+        Arc::clone(&self.0.root)
+    }
+
     /// Gives it its final name; says `false`, and removes it, where that name is taken.
     pub(super) fn publish(mut self, folder: &File, name: &str) -> io::Result<bool> {
         match durable::publish_no_replace(&self.0.root.staging, &self.0.name, folder, name) {
@@ -151,7 +156,9 @@ pub struct StagedBody {
 }
 
 struct Receiving {
-    staged: StagedFile,
+    root: Arc<Root>,
+    /// Made by the first write, so that a small body takes one turn on a blocking thread.
+    staged: Option<StagedFile>,
     buffer: Vec<u8>,
     written_bytes: u64,
     leading: Vec<u8>,
@@ -161,26 +168,32 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn begin(root: &Arc<Root>, plan: BodyPlan) -> Result<Self, StoreError> {
-        Ok(Self {
-            staged: StagedFile::create(root)?,
-            buffer: Vec::with_capacity(BUFFER_BYTES),
+    fn begin(root: Arc<Root>, plan: BodyPlan) -> Self {
+        Self {
+            root,
+            staged: None,
+            buffer: Vec::new(),
             written_bytes: 0,
             leading: Vec::new(),
             sha256: Sha256::new(),
             md5: plan.want_md5.then(Md5::new),
             mp3: (plan.format == Format::Mp3).then(Mp3Scanner::default),
-        })
+        }
     }
 
+    /// Writes what is in memory, and hashes it. Blocks.
     fn flush(mut self) -> Result<Self, StoreError> {
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() && self.staged.is_some() {
             return Ok(self);
         }
-        if self.staged.root.min_free_bytes() > 0 {
-            local::check_space(&self.staged.root, self.buffer.len() as u64)?;
+        if self.root.min_free_bytes() > 0 {
+            local::check_space(&self.root, self.buffer.len() as u64)?;
         }
-        self.staged.write(&self.buffer)?;
+        let staged = match &mut self.staged {
+            Some(staged) => staged,
+            none => none.insert(StagedFile::create(&self.root)?),
+        };
+        staged.write(&self.buffer)?;
         self.sha256.update(&self.buffer);
         if let Some(md5) = &mut self.md5 {
             md5.update(&self.buffer);
@@ -193,6 +206,11 @@ impl Receiving {
         self.written_bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(self)
+    }
+
+    /// Whether all that came is in a file.
+    const fn is_flushed(&self) -> bool {
+        self.buffer.is_empty() && self.staged.is_some()
     }
 
     /// What the bytes written so far are.
@@ -208,18 +226,13 @@ impl Receiving {
 }
 
 impl StagedBody {
-    pub(super) async fn begin(root: Arc<Root>, plan: BodyPlan) -> Result<Self, StoreError> {
-        let state = on_disk("create a file in", {
-            let root = Arc::clone(&root);
-            move || Receiving::begin(&root, plan)
-        })
-        .await?;
-        Ok(Self {
+    pub(super) fn begin(root: Arc<Root>, plan: BodyPlan) -> Self {
+        Self {
+            state: Some(Receiving::begin(Arc::clone(&root), plan)),
             root,
             plan,
             received_bytes: 0,
-            state: Some(state),
-        })
+        }
     }
 
     /// How many bytes were taken so far, those still in memory included.
@@ -262,13 +275,8 @@ impl StagedBody {
     }
 
     /// Drops what came so far and begins anew, in another file: for a body that changed upstream.
-    ///
-    /// # Errors
-    /// Of kind `Local` when the new file cannot be made.
-    pub async fn restart(&mut self, want_md5: bool) -> Result<(), StoreError> {
-        self.state = None;
-        *self = Self::begin(Arc::clone(&self.root), BodyPlan { want_md5, ..self.plan }).await?;
-        Ok(())
+    pub fn restart(&mut self, want_md5: bool) {
+        *self = Self::begin(Arc::clone(&self.root), BodyPlan { want_md5, ..self.plan });
     }
 
     /// Writes what is in memory and says what came so far is. More may follow. Nothing is synced yet.
@@ -278,13 +286,11 @@ impl StagedBody {
     /// # Errors
     /// Of kind `Local` when the disk refuses; the file is removed by then.
     pub async fn facts(&mut self) -> Result<BodyFacts, StoreError> {
-        let state = self.state.take().ok_or_else(cut_off)?;
-        let (state, facts) = on_disk("write to", move || {
-            let state = state.flush()?;
-            let facts = state.facts();
-            Ok((state, facts))
-        })
-        .await?;
+        let mut state = self.state.take().ok_or_else(cut_off)?;
+        if !state.is_flushed() {
+            state = on_disk("write to", move || state.flush()).await?;
+        }
+        let facts = state.facts();
         self.state = Some(state);
         Ok(facts)
     }
@@ -297,10 +303,10 @@ impl StagedBody {
     /// Of kind `Local` when the disk refuses; the file is removed by then.
     pub async fn seal(mut self) -> Result<SealedBody, StoreError> {
         let facts = self.facts().await?;
-        let state = self.state.take().ok_or_else(cut_off)?;
+        let staged = self.state.take().and_then(|state| state.staged);
         Ok(SealedBody {
             facts,
-            staged: state.staged,
+            staged: staged.ok_or_else(cut_off)?,
         })
     }
 }
@@ -318,7 +324,8 @@ pub struct SealedBody {
 }
 
 impl SealedBody {
-    /// Syncs the body, gives it its name, puts its sidecar beside it and makes the names durable.
+    /// Syncs the body and its sidecar, at the same time, gives both their names and makes the names durable, together with
+    /// those of others that are published then.
     ///
     /// A body of the same bytes that stands there already is adopted. Runs to its end once begun, also when the future
     /// is dropped. The archive may then hold the body without the caller knowing; [`super::Store::adopt`] finds it.
@@ -328,9 +335,19 @@ impl SealedBody {
     /// Nothing that stood there was changed, and nothing stays in `staging/`.
     pub async fn publish(self, key: &StoreKey, note: SidecarNote) -> Result<StoredObject, StoreError> {
         let key = key.clone();
-        on_disk("publish in", move || {
-            local::publish(self.staged, &self.facts, &key, note)
-        })
-        .await
+        let Self { facts, staged } = self;
+        let published = tokio::spawn(async move {
+            let root = Arc::clone(&staged.root);
+            let (of, its_key) = (facts.clone(), key.clone());
+            let (body, beside) = tokio::join!(
+                on_disk("sync", move || staged.sync()),
+                on_disk("describe", move || local::stage_sidecar(&root, &of, &its_key, note)),
+            );
+            let (body, beside) = (body?, beside?);
+            on_disk("publish in", move || local::publish(body, &facts, beside, &key)).await
+        });
+        published
+            .await
+            .unwrap_or_else(|ended| Err(StoreError::local("publish in", STAGING, io::Error::other(ended))))
     }
 }

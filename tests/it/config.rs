@@ -17,6 +17,7 @@ use birdkeep::config::Loaded;
 use birdkeep::config::Origin;
 use birdkeep::config::Scheme;
 use birdkeep::config::Sources;
+use birdkeep::fetcher::Concurrency;
 use secrecy::ExposeSecret;
 
 const SECRET: &str = "q7ZsecretKJw81mNxT04vYbR2pLcEdUg5hAo";
@@ -179,7 +180,10 @@ fn the_environment_wins_and_stays_text() {
         ],
     );
     let config = place.load().unwrap().config;
-    assert_eq!((config.download.concurrency, config.download.max_attempts), (8, 5));
+    assert_eq!(
+        (config.download.concurrency, config.download.max_attempts),
+        (Concurrency::AtMost(8), 5)
+    );
     assert_eq!(config.proxy_hosts, ["proxy.intern"]);
     let private: Vec<String> = config.download.private_hosts.iter().map(ToString::to_string).collect();
     assert_eq!(private, ["media.intern.example"]);

@@ -54,6 +54,7 @@ fn options(dir: &Path) -> StoreOptions {
         group_readable: false,
         min_free_bytes: 0,
         clock: Arc::new(Noon),
+        durable: true,
     }
 }
 
@@ -119,7 +120,7 @@ fn body(length: usize) -> Vec<u8> {
 }
 
 async fn publish(store: &Store, bytes: &[u8]) -> Result<StoredObject, StoreError> {
-    let mut staged = store.begin(PLAN).await?;
+    let mut staged = store.begin(PLAN);
     for chunk in bytes.chunks(70_001) {
         staged.write(Bytes::copy_from_slice(chunk)).await?;
     }
@@ -209,7 +210,7 @@ async fn a_body_is_published_whole_with_its_sidecar() {
     assert!(!store.has_recordings().unwrap());
     let bytes = body(600_000);
 
-    let mut staged = store.begin(PLAN).await.unwrap();
+    let mut staged = store.begin(PLAN);
     for chunk in bytes.chunks(100_000) {
         staged.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
@@ -247,13 +248,10 @@ async fn the_frames_of_an_mp3_are_counted_on_the_way() {
     let store = open(dir.path());
     let mut frame = vec![0_u8; 288];
     frame[..4].copy_from_slice(&[0xff, 0xf3, 0x88, 0xc4]);
-    let mut staged = store
-        .begin(BodyPlan {
-            want_md5: false,
-            ..PLAN
-        })
-        .await
-        .unwrap();
+    let mut staged = store.begin(BodyPlan {
+        want_md5: false,
+        ..PLAN
+    });
     staged.write(frame.repeat(1000).into()).await.unwrap();
     let facts = staged.seal().await.unwrap().facts.clone();
     assert_eq!(facts.mp3.unwrap().duration, Duration::from_secs(36));
@@ -299,16 +297,16 @@ async fn the_same_body_again_is_adopted_and_another_is_a_conflict() {
 async fn bodies_that_are_dropped_leave_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut staged = store.begin(PLAN).await.unwrap();
+    let mut staged = store.begin(PLAN);
     staged.write(body(300_000).into()).await.unwrap();
     assert_eq!(entries(&dir.path().join("staging")).len(), 1);
     drop(staged);
     nothing_is_staged(dir.path());
 
     let sealed = {
-        let mut staged = store.begin(PLAN).await.unwrap();
+        let mut staged = store.begin(PLAN);
         staged.write(body(300_000).into()).await.unwrap();
-        staged.restart(false).await.unwrap();
+        staged.restart(false);
         assert_eq!(staged.received_bytes(), 0);
         staged.write(body(10).into()).await.unwrap();
         staged.seal().await.unwrap()
@@ -324,10 +322,10 @@ async fn bodies_that_are_dropped_leave_nothing() {
 async fn a_write_that_is_cut_off_ends_its_body() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut staged = store.begin(PLAN).await.unwrap();
+    let mut staged = store.begin(PLAN);
     // Polled once, the write is under way on its thread when the future is dropped, unless that thread was quicker.
     while futures::poll!(std::pin::pin!(staged.write(body(300_000).into()))).is_ready() {
-        staged.restart(false).await.unwrap();
+        staged.restart(false);
     }
     assert!(staged.write(body(1).into()).await.unwrap_err().is_local());
     assert!(staged.seal().await.is_err());
@@ -342,7 +340,7 @@ async fn a_write_that_is_cut_off_ends_its_body() {
 async fn a_publish_whose_caller_went_away_still_ends() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut staged = store.begin(PLAN).await.unwrap();
+    let mut staged = store.begin(PLAN);
     staged.write(body(5000).into()).await.unwrap();
     let sealed = staged.seal().await.unwrap();
     {
@@ -364,13 +362,10 @@ async fn a_publish_whose_caller_went_away_still_ends() {
 async fn a_body_beyond_its_limit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let mut staged = store
-        .begin(BodyPlan {
-            max_bytes: 1000,
-            ..PLAN
-        })
-        .await
-        .unwrap();
+    let mut staged = store.begin(BodyPlan {
+        max_bytes: 1000,
+        ..PLAN
+    });
     staged.write(body(1000).into()).await.unwrap();
     let error = staged.write(body(1).into()).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::TooLarge);
@@ -389,7 +384,7 @@ async fn metadata_of_another_recording_is_refused_before_anything_has_a_name() {
         "{\"id\":\"00000000-0000-0000-0000-000000000000\"}",
         "not JSON +31612345678",
     ] {
-        let mut staged = store.begin(PLAN).await.unwrap();
+        let mut staged = store.begin(PLAN);
         staged.write(body(10).into()).await.unwrap();
         let note = SidecarNote {
             metadata: metadata.to_owned(),
@@ -506,7 +501,7 @@ fn a_second_writer_is_refused_at_once_and_told_who_the_first_is() {
 async fn a_body_under_way_keeps_the_archive_locked() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let staged = store.begin(PLAN).await.unwrap();
+    let staged = store.begin(PLAN);
     drop(store);
     assert!(matches!(refusal(&options(dir.path())), OpenError::Locked { .. }));
     drop(staged);
@@ -865,7 +860,7 @@ async fn many_bodies_at_once_share_new_folders() {
             let recording = RecordingRef { id, ..recording() };
             let created_at = format!("2023-{:02}-01T00:00:00Z", at % 3 + 1).parse().unwrap();
             let key = StoreKey::new(&recording, created_at, Format::Mp3);
-            let mut staged = store.begin(PLAN).await.unwrap();
+            let mut staged = store.begin(PLAN);
             staged.write(vec![at; 5000].into()).await.unwrap();
             let note = SidecarNote {
                 recording,
@@ -898,7 +893,7 @@ async fn the_reserve_is_never_taken() {
     drop(store);
     let store = Store::open(&keeping(free.saturating_mul(2))).unwrap();
     assert!(store.ready().await.unwrap_err().is_local());
-    let mut staged = store.begin(PLAN).await.unwrap();
+    let mut staged = store.begin(PLAN);
     let error = staged.write(body(300_000).into()).await.unwrap_err();
     assert!(error.is_local());
     assert!(

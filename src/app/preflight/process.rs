@@ -26,7 +26,7 @@ const UNIT_FOLDERS: [&str; 4] = [
 pub(super) fn look(config: &Config, tell: Tell<'_>) {
     let process = Confinement::of_this_process();
     tell(user(process.user_id));
-    tell(limits(&process, config.download.concurrency));
+    tell(limits(&process, config.download.concurrency.most()));
     if process.is_service {
         tell(sandbox(&process));
     } else if Path::new("/run/systemd/system").is_dir() && is_unit_installed() {

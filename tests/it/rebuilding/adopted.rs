@@ -32,6 +32,7 @@ async fn open(archive: &Archive) -> (Store, Catalog) {
         group_readable: false,
         min_free_bytes: 0,
         clock: Arc::<SystemClock>::clone(&clock),
+        durable: true,
     })
     .unwrap();
     let options = CatalogOptions {

@@ -177,6 +177,7 @@ async fn goes_through(cases: &[Case]) {
         group_readable: false,
         min_free_bytes: 0,
         clock: Arc::clone(&clock),
+        durable: true,
     })
     .unwrap();
     let (lost, made) = (place.path().join("lost.sqlite"), place.path().join("made.sqlite"));
