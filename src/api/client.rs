@@ -31,6 +31,7 @@ use super::pace::Pace;
 use super::page::Listed;
 use super::page::Page;
 use super::page::PageToken;
+use super::tickets::Lane;
 use super::tickets::TicketBook;
 use super::upstream_clock::UpstreamClock;
 use super::wire;
@@ -129,6 +130,12 @@ impl Api {
         &self.tickets
     }
 
+    /// How many items a page of a listing is asked for.
+    #[must_use]
+    pub const fn page_size(&self) -> u32 {
+        self.options.page_size
+    }
+
     /// Waits until no other large reply is in memory, so that what is held does not grow with the workspaces.
     async fn room_for_a_large_reply(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let room = Arc::clone(&self.large_replies).acquire_owned();
@@ -163,6 +170,8 @@ pub struct ListQuery {
     pub start_at: Option<Timestamp>,
     /// Only recordings before this time, with the same reservation.
     pub end_at: Option<Timestamp>,
+    /// Whom it goes before.
+    pub lane: Lane,
 }
 
 /// The API of one workspace.
@@ -210,7 +219,9 @@ impl WorkspaceApi {
             }
         }
         let options = &self.api.options;
-        let reply = self.get(url, MaxBytes::Page(options.max_page_bytes)).await?;
+        let reply = self
+            .get(url, MaxBytes::Page(options.max_page_bytes), query.lane)
+            .await?;
         let mut page = self.counted(wire::parse_page(&reply.body, reply.received, &options.items))?;
         page.room = reply.room;
         Ok(page)
@@ -222,12 +233,13 @@ impl WorkspaceApi {
     ///
     /// # Errors
     /// Anything but a 200 that is this recording.
-    pub async fn recording(&self, id: RecordingId) -> Result<Listed, ApiError> {
+    pub async fn recording(&self, id: RecordingId, lane: Lane) -> Result<Listed, ApiError> {
         let limits = &self.api.options.items;
         let reply = self
             .get(
                 self.url(&["recordings", &id.to_string()])?,
                 MaxBytes::Item(limits.max_item_bytes),
+                lane,
             )
             .await?;
         self.counted(wire::parse_recording(&reply.body, id, reply.received, limits))
@@ -253,7 +265,7 @@ impl WorkspaceApi {
     /// Anything but a 200 with a counter.
     pub async fn recording_metrics(&self) -> Result<RecordingMetrics, ApiError> {
         let max = MaxBytes::Page(self.api.options.max_page_bytes);
-        let reply = self.get(self.url(&["recording-metrics"])?, max).await?;
+        let reply = self.get(self.url(&["recording-metrics"])?, max, Lane::Backlog).await?;
         metrics::parse(&reply.body)
     }
 
@@ -271,12 +283,12 @@ impl WorkspaceApi {
         Ok(url)
     }
 
-    async fn get(&self, url: Url, max: MaxBytes) -> Result<Reply, ApiError> {
+    async fn get(&self, url: Url, max: MaxBytes, lane: Lane) -> Result<Reply, ApiError> {
         let mut waits = retry::waits();
         let mut renewed = false;
         loop {
             let waiting = Instant::now();
-            self.pace.wait().await;
+            self.pace.wait(lane).await;
             self.tally.waited.add(waiting.elapsed());
             let (authorization, edition) = self.credential.authorization()?;
             let error = match self.try_get(url.clone(), authorization, max).await {

@@ -11,6 +11,7 @@ use url::Url;
 use super::client::WorkspaceApi;
 use super::error::ApiError;
 use super::error::ApiErrorKind;
+use super::tickets::Lane;
 use crate::domain::ids::RecordingId;
 use crate::http::redact::explain;
 
@@ -55,7 +56,7 @@ impl WorkspaceApi {
 
     /// The status of one request, sent once: what it says of rights needs no retry.
     async fn status_of(&self, method: Method, url: Result<Url, ApiError>) -> Result<u16, ApiError> {
-        self.pace.wait().await;
+        self.pace.wait(Lane::Backlog).await;
         let (authorization, _) = self.credential.authorization()?;
         let reply = self
             .api

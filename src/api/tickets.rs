@@ -17,8 +17,8 @@ use super::ticket::Ticket;
 use super::upstream_clock::UpstreamClock;
 use crate::domain::ids::RecordingRef;
 
-/// Tickets a lane holds at most: at about 2 kB each, 4 MB. As many are kept that are not offered.
-const LANE_TICKETS: usize = 2_048;
+/// Tickets a lane holds at most: at about 1.7 kB each, 7 MB. As many are kept that are not offered.
+const LANE_TICKETS: usize = 4_096;
 
 /// How long all links at hand may be together, in bytes: room for as many as there may be of the usual length.
 const ALL_LINK_BYTES: usize = 16 * 1024 * 1024;
@@ -26,12 +26,13 @@ const ALL_LINK_BYTES: usize = 16 * 1024 * 1024;
 /// Where tickets lie that are not offered, behind the lanes.
 const NOT_OFFERED: usize = 2;
 
-/// Which walk a ticket came from. Earlier lanes go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Which walk a ticket, or a request, belongs to. Earlier lanes go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Lane {
     /// A poll: what is new.
     Fresh,
     /// A full walk, or links fetched for a backlog.
+    #[default]
     Backlog,
 }
 
@@ -61,13 +62,18 @@ struct Entry {
 }
 
 impl TicketBook {
-    /// Keeps a ticket that just arrived, in place of an earlier one for the same recording. It can be taken by name;
-    /// it is not among the next ones before it is offered.
+    /// Keeps a ticket that just arrived, in place of an earlier one for the same recording, and in its lane if that is
+    /// the earlier: who lists everything does not put back what a poll brought. It can be taken by name; it is not among
+    /// the next ones before it is offered. One that came without life is not kept.
     pub fn hold(&self, recording: RecordingRef, ticket: Ticket, lane: Lane, clock: &UpstreamClock) {
+        let life_left = ticket.life_left(clock);
+        if life_left.is_zero() {
+            return;
+        }
         let mut held = self.lock();
-        held.remove(&recording);
+        let lane = held.remove(&recording).map_or(lane, |entry| entry.lane.min(lane));
         held.sequence += 1;
-        let deadline = (Instant::now() + ticket.life_left(clock), held.sequence);
+        let deadline = (Instant::now() + life_left, held.sequence);
         held.link_bytes += ticket.len_bytes();
         let entry = Entry {
             lane,
@@ -100,7 +106,7 @@ impl TicketBook {
 
     /// Takes the ticket of a recording, if there is one with enough life left to begin.
     pub fn take(&self, recording: &RecordingRef, clock: &UpstreamClock, margin: Duration) -> Option<Ticket> {
-        let ticket = self.lock().remove(recording)?;
+        let ticket = self.lock().remove(recording)?.ticket;
         ticket.is_fresh(clock, margin).then_some(ticket)
     }
 
@@ -114,7 +120,7 @@ impl TicketBook {
                 let Some(recording) = held.places[lane as usize].values().next().cloned() else {
                     break;
                 };
-                if let Some(ticket) = held.remove(&recording)
+                if let Some(Entry { ticket, .. }) = held.remove(&recording)
                     && ticket.is_fresh(clock, margin)
                 {
                     next.push((recording, ticket));
@@ -142,11 +148,11 @@ impl TicketBook {
 }
 
 impl Held {
-    fn remove(&mut self, recording: &RecordingRef) -> Option<Ticket> {
+    fn remove(&mut self, recording: &RecordingRef) -> Option<Entry> {
         let entry = self.by_recording.remove(recording)?;
         self.places[entry.place].remove(&entry.deadline);
         self.link_bytes -= entry.ticket.len_bytes();
-        Some(entry.ticket)
+        Some(entry)
     }
 
     /// Lets go of what is too much.
@@ -246,17 +252,40 @@ mod tests {
     fn a_full_lane_lets_go_of_what_lives_longest_and_spares_the_other() {
         let (book, clock) = (TicketBook::default(), clock());
         put(&book, 9_999, 600, Lane::Fresh, &clock);
-        for n in 0..3_000 {
+        for n in 0..5_000 {
             put(&book, n, 100 + n / 10, Lane::Backlog, &clock);
         }
         assert_eq!(book.len(), LANE_TICKETS + 1);
         assert!(book.take(&recording(0), &clock, Duration::ZERO).is_some());
-        assert!(book.take(&recording(2_999), &clock, Duration::ZERO).is_none());
+        assert!(book.take(&recording(4_999), &clock, Duration::ZERO).is_none());
         assert!(book.take(&recording(9_999), &clock, Duration::ZERO).is_some());
         assert!(
             book.take(&recording(9_999), &clock, Duration::ZERO).is_none(),
             "a ticket is taken once"
         );
+    }
+
+    #[test]
+    fn what_a_poll_brought_stays_in_its_lane_when_it_is_listed_again() {
+        let (book, clock) = (TicketBook::default(), clock());
+        put(&book, 1, 100, Lane::Backlog, &clock);
+        put(&book, 2, 300, Lane::Fresh, &clock);
+        put(&book, 2, 600, Lane::Backlog, &clock);
+        put(&book, 1, 900, Lane::Fresh, &clock);
+        put(&book, 3, 50, Lane::Backlog, &clock);
+        let order: Vec<_> = book.take_next(9, &clock, Duration::ZERO).into_iter().collect();
+        let order: Vec<_> = order.into_iter().map(|(recording, _)| recording).collect();
+        assert_eq!(order, [recording(2), recording(1), recording(3)]);
+    }
+
+    #[test]
+    fn a_ticket_without_life_is_not_kept_and_spoils_none() {
+        let (book, clock) = (TicketBook::default(), clock());
+        put(&book, 1, 0, Lane::Fresh, &clock);
+        assert!(book.is_empty());
+        put(&book, 1, 600, Lane::Fresh, &clock);
+        put(&book, 1, 0, Lane::Fresh, &clock);
+        assert!(book.take(&recording(1), &clock, Duration::from_secs(20)).is_some());
     }
 
     #[test]

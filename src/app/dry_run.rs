@@ -87,7 +87,7 @@ async fn survey(
     let mut report = DryRunReport::default();
     let query = ListQuery {
         start_at: config.sync.since,
-        end_at: None,
+        ..ListQuery::default()
     };
     let mut pages = Pages::new(api, query, u64::from(config.sync.max_pages));
     let ended = loop {

@@ -21,6 +21,7 @@ use super::rate::RateFloor;
 use super::reply;
 use super::reply::Refusal;
 use crate::api::ApiErrorKind;
+use crate::api::Lane;
 use crate::api::Ticket;
 use crate::domain::gone::NO_MEDIA;
 use crate::domain::key::StoreKey;
@@ -242,16 +243,16 @@ impl<'a> Fetch<'a> {
             })?;
         if let (Some(window), false) = (self.job.backlog, self.minted) {
             let margin = self.fetcher.options.expiry_margin;
-            let link = self
-                .fetcher
-                .refills
-                .link(workspace, &self.job.recording, window, margin);
+            let (recording, created_at) = (&self.job.recording, self.job.history.created_at);
+            let refills = &self.fetcher.refills;
+            let link = refills.link(workspace, recording, created_at, window, margin);
             if let Some(ticket) = self.stoppable(link).await? {
                 return Ok(ticket);
             }
         }
         self.minted = true;
-        let listed = match self.stoppable(workspace.recording(self.job.recording.id)).await? {
+        let asked = workspace.recording(self.job.recording.id, Lane::Backlog);
+        let listed = match self.stoppable(asked).await? {
             Ok(listed) => listed,
             Err(error) => {
                 let (kind, cause) = match error.kind {

@@ -222,6 +222,14 @@ impl Fetcher {
         book.take(recording, clock, self.options.expiry_margin)
     }
 
+    /// For how many recordings one listing brings links: as many as a page of it holds, less some for those that upstream
+    /// lists and the catalog does not know yet.
+    #[must_use]
+    pub fn links_at_once(&self) -> u32 {
+        let page_size = self.api.page_size();
+        page_size - page_size / 11
+    }
+
     /// Whether the disk takes bodies now.
     ///
     /// # Errors

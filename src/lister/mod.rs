@@ -1,5 +1,8 @@
 //! One walk over one workspace's listing: page by page into the catalog, links into the book of tickets.
 //!
+//! While a page is written the next one is on its way, and no more than that one: what is fetched ahead of a walk that
+//! ends is as if it had never been asked for.
+//!
 //! Only a page without a next token ends a walk as complete. Everything else that ends it — a refusal, a page of
 //! another shape, a list that repeats itself or never ends — is a failed walk, and what proves nothing moves nothing.
 //! Must not know: disks, downloads, when a walk is due.
@@ -78,6 +81,9 @@ pub struct Walk {
     pub report: WalkReport,
     /// Set where the walk failed.
     pub trouble: Option<Trouble>,
+    /// Whether it was a poll before the first full walk came to its end: it looked for what is new, and whatever it saw,
+    /// it settled nothing and is not among the walks that the catalog remembers.
+    pub is_glance: bool,
 }
 
 /// Walks listings.
@@ -146,6 +152,7 @@ impl Lister {
             started_at,
             begun: Instant::now(),
             kind,
+            is_glance: false,
         };
         let ended = match self.workspaces.get(workspace) {
             Some(api) => self.walk_pages(api, &mut pass, soft).await?,
@@ -167,8 +174,14 @@ impl Lister {
             pages: pass.pages,
             changes: pass.counts,
         };
-        self.catalog.finish_walk(workspace, &report).await?;
-        Ok(Walk { report, trouble })
+        if !pass.is_glance {
+            self.catalog.finish_walk(workspace, &report).await?;
+        }
+        Ok(Walk {
+            report,
+            trouble,
+            is_glance: pass.is_glance,
+        })
     }
 
     /// When a walk began, by upstream's clock, which it has measured meanwhile, or by ours if that is earlier: the
@@ -188,34 +201,59 @@ impl Lister {
     ) -> Result<Ended, CatalogError> {
         let (start_at, recheck) = match pass.kind {
             WalkKind::Full => (None, Vec::new()),
-            WalkKind::Poll => {
-                let now = api.shared().clock().latest_now();
-                let plan = self
-                    .catalog
-                    .plan_poll(api.name(), now, self.options.overlap, POLL_REACH_ROWS, RECHECKS_A_POLL)
-                    .await?;
-                (plan.start_at, plan.recheck)
-            }
+            WalkKind::Poll => self.plan_poll(api, pass).await?,
         };
         let query = ListQuery {
             start_at: start_at.max(self.options.since),
             end_at: None,
+            lane: pass.lane(),
         };
         let mut pages = Pages::new(api, query, self.options.max_pages);
+        let mut page = pages.next(soft).await;
         loop {
-            match pages.next(soft).await {
-                Ok(page) => {
-                    pass.pages += 1;
-                    let touch_before = pass.touch_before();
-                    let listed = page.items.len();
-                    let page = self.wanted(page);
-                    pass.listed += (listed - page.items.len()) as u64;
-                    self.keep_page(api, page, pass, touch_before).await?;
-                }
+            let at_hand = match page {
+                Ok(page) => page,
                 Err(Ended::Complete) => return self.recheck(api, recheck, pass, soft).await,
                 Err(ended) => return Ok(ended),
-            }
+            };
+            // Where the page at hand cannot be kept, the next one is let go.
+            let ahead = async { Ok(pages.next(soft).await) };
+            ((), page) = tokio::try_join!(self.take_page(api, at_hand, pass), ahead)?;
         }
+    }
+
+    /// From where a poll lists, and what it reads one by one. Before the first full walk has come to its end nothing is
+    /// settled that a poll could begin at: then it only looks for what is new.
+    async fn plan_poll(
+        &self,
+        api: &WorkspaceApi,
+        pass: &mut Pass,
+    ) -> Result<(Option<Timestamp>, Vec<RecordingId>), CatalogError> {
+        let (clock, overlap) = (api.shared().clock(), self.options.overlap);
+        let plan = self
+            .catalog
+            .plan_poll(
+                api.name(),
+                clock.latest_now(),
+                overlap,
+                POLL_REACH_ROWS,
+                RECHECKS_A_POLL,
+            )
+            .await?;
+        if plan.start_at.is_none() && self.catalog.last_full_walk(api.name()).await?.is_none() {
+            pass.is_glance = true;
+            return Ok((Some(clock.earliest_now().before(overlap)), Vec::new()));
+        }
+        Ok((plan.start_at, plan.recheck))
+    }
+
+    async fn take_page(&self, api: &WorkspaceApi, page: Page, pass: &mut Pass) -> Result<(), CatalogError> {
+        pass.pages += 1;
+        let touch_before = pass.touch_before();
+        let listed = page.items.len();
+        let page = self.wanted(page);
+        pass.listed += (listed - page.items.len()) as u64;
+        self.keep_page(api, page, pass, touch_before).await
     }
 
     /// A page of the list without what was created too early: it is not asked for, and may be listed all the same.
@@ -297,7 +335,7 @@ impl Lister {
             let asked = tokio::select! {
                 biased;
                 () = soft.cancelled() => return Ok(Ended::Stopped),
-                asked = api.recording(id) => asked,
+                asked = api.recording(id, pass.lane()) => asked,
             };
             match asked {
                 Ok(listed) => {
@@ -331,6 +369,8 @@ const fn trouble(kind: ApiErrorKind) -> Trouble {
 /// A walk under way.
 struct Pass {
     kind: WalkKind,
+    /// See [`Walk::is_glance`].
+    is_glance: bool,
     started_at: Timestamp,
     begun: Instant,
     counts: UpsertCounts,

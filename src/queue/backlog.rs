@@ -4,9 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::Catalog;
+use super::Queue;
 use crate::catalog::Claim;
-use crate::domain::clock::Timestamp;
 use crate::domain::ids::RecordingRef;
 use crate::domain::ids::WorkspaceName;
 use crate::fetcher::Window;
@@ -14,35 +13,59 @@ use crate::fetcher::Window;
 /// Claims of one workspace without a link at hand, from which on links are fetched for many at once.
 const BACKLOG_CLAIMS: usize = 4;
 
-/// How many recordings' links are fetched at once: as many as a page of the listing holds, less some for those that
-/// upstream lists and the catalog does not know yet.
-const BACKLOG_ROWS: u32 = 90;
+/// The backlogs of all workspaces, as far as they were met.
+#[derive(Default)]
+pub(super) struct Backlogs {
+    /// How many recordings were claimed without a link at hand since there was last nothing more to claim. It is not asked
+    /// how many are claimed at a time: where few are, each is one of many all the same.
+    without_link: HashMap<WorkspaceName, usize>,
+}
 
-/// For each workspace of which many claims have no link at hand: a span of time that begins with the oldest of them
-/// and holds no more recordings than a page of the listing, so that one request brings the links of all of them,
-/// whatever the order of the list.
-pub(super) async fn windows<T>(
-    catalog: &Catalog,
-    claims: &[Claim],
-    tickets: &HashMap<RecordingRef, T>,
-) -> HashMap<WorkspaceName, Window> {
-    let mut lacking: HashMap<&WorkspaceName, (usize, Timestamp)> = HashMap::new();
-    for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
-        let (count, from) = lacking
-            .entry(&claim.recording.workspace)
-            .or_insert((0, claim.history.created_at));
-        *count += 1;
-        *from = claim.history.created_at.min(*from);
-    }
-    let mut windows = HashMap::new();
-    for (workspace, (count, from)) in lacking {
-        if count < BACKLOG_CLAIMS {
-            continue;
+impl Backlogs {
+    /// For each claim that is one of many without a link at hand: a span of time that begins with the oldest of them, and
+    /// holds no more recordings than one listing brings links for, whatever the order of the list. A claim outside of that
+    /// span begins another. Where there is not `more` to claim, whatever is claimed from now on just came.
+    pub async fn windows<T>(
+        &mut self,
+        queue: &Queue,
+        claims: &[Claim],
+        tickets: &HashMap<RecordingRef, T>,
+        more: bool,
+    ) -> HashMap<RecordingRef, Window> {
+        if !more {
+            self.without_link.clear();
         }
-        // Only a saving: where the span cannot be told, links are asked for one by one.
-        if let Ok(until) = catalog.span_end(workspace, from, BACKLOG_ROWS).await {
-            windows.insert(workspace.clone(), Window { from, until });
+        let mut lacking: HashMap<&WorkspaceName, Vec<&Claim>> = HashMap::new();
+        for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
+            lacking.entry(&claim.recording.workspace).or_default().push(claim);
         }
+        let mut windows = HashMap::new();
+        for (workspace, mut claims) in lacking {
+            let count = self.without_link.entry(workspace.clone()).or_default();
+            *count += claims.len();
+            if *count < BACKLOG_CLAIMS {
+                continue;
+            }
+            claims.sort_by_key(|claim| claim.history.created_at);
+            let mut window: Option<Window> = None;
+            for claim in claims {
+                let created_at = claim.history.created_at;
+                if window.is_none_or(|window| !window.holds(created_at)) {
+                    // Only a saving: where the span cannot be told, links are asked for one by one.
+                    let span = queue
+                        .catalog
+                        .span_end(workspace, created_at, queue.fetcher.links_at_once());
+                    let Ok(until) = span.await else {
+                        break;
+                    };
+                    window = Some(Window {
+                        from: created_at,
+                        until,
+                    });
+                }
+                windows.extend(window.map(|window| (claim.recording.clone(), window)));
+            }
+        }
+        windows
     }
-    windows
 }

@@ -16,7 +16,7 @@ use super::Queue;
 use super::QueueError;
 use super::Stop;
 use super::Until;
-use super::backlog;
+use super::backlog::Backlogs;
 use super::local_fault::LocalFault;
 use super::local_faults::InFault;
 use super::outage::Outages;
@@ -77,6 +77,7 @@ pub(super) struct Run<'a> {
     last_claim: Option<Instant>,
     resting: HashMap<WorkspaceName, Instant>,
     outages: Outages,
+    backlogs: Backlogs,
     local_fault: Option<LocalFault>,
     /// This queue's part in what is told of it; there whenever `local_fault` is.
     in_fault: Option<InFault>,
@@ -103,6 +104,7 @@ impl<'a> Run<'a> {
             last_claim: None,
             resting: HashMap::new(),
             outages: Outages::default(),
+            backlogs: Backlogs::default(),
             local_fault: None,
             in_fault: None,
             unwritten_since: None,
@@ -309,14 +311,12 @@ impl<'a> Run<'a> {
             }
         }
         let claimed = claims.len();
-        let windows = backlog::windows(&queue.catalog, &claims, &tickets).await;
+        let is_full = claimed == wanted;
+        let windows = self.backlogs.windows(queue, &claims, &tickets, is_full).await;
         let waiting = claims.into_iter().map(|claim| {
             let ticket = tickets.remove(&claim.recording);
             let job = FetchJob {
-                backlog: windows
-                    .get(&claim.recording.workspace)
-                    .copied()
-                    .filter(|window| ticket.is_none() && window.holds(claim.history.created_at)),
+                backlog: windows.get(&claim.recording).copied(),
                 recording: claim.recording.clone(),
                 format: Format::from_upstream(&claim.format),
                 duration_seconds: claim.duration_seconds,

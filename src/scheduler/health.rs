@@ -38,19 +38,23 @@ pub(super) struct Health {
     /// What troubles it, and since when.
     trouble: Option<(Kind, Instant)>,
     told: bool,
+    /// Whether it is the walk over everything that failed: a poll that succeeds beside it shows that the credential is
+    /// good, and nothing of the rest of the list.
+    is_of_all: bool,
     /// Items that the last walk set aside: the same ones are listed again and again.
     set_aside: u64,
 }
 
 impl Health {
-    pub(super) fn note(&mut self, pass: &Pass, voice: &mut OneVoice<WorkspaceName>) {
+    /// Takes note of a pass, and says what is new. Returns whether nothing troubles the workspace now.
+    pub(super) fn note(&mut self, pass: &Pass, voice: &mut OneVoice<WorkspaceName>) -> bool {
         let workspace = &pass.workspace;
         let trouble = match &pass.result {
             Err(error) => Some((Kind::Unreachable, chain(error))),
             Ok(walk) => match &walk.report.outcome {
                 WalkOutcome::Failed(why) => Some((kind(walk), why.clone())),
                 WalkOutcome::Complete => None,
-                WalkOutcome::Stopped => return,
+                WalkOutcome::Stopped => return self.trouble.is_none(),
             },
         };
         if let Ok(walk) = &pass.result {
@@ -59,9 +63,23 @@ impl Health {
         }
         let now = Instant::now();
         match trouble {
-            Some((kind, why)) => self.troubled(workspace, kind, &why, voice, now),
-            None => self.well(workspace, voice, now),
+            Some((kind, why)) => {
+                self.is_of_all |= pass.kind == WalkKind::Full;
+                self.troubled(workspace, kind, &why, voice, now);
+            }
+            None if self.outlasts(pass.kind) => {}
+            None => {
+                self.is_of_all = false;
+                self.well(workspace, voice, now);
+            }
         }
+        self.trouble.is_none()
+    }
+
+    /// Whether a walk of this kind can come to its end without the trouble being over.
+    fn outlasts(&self, kind: WalkKind) -> bool {
+        let is_paused = matches!(self.trouble, Some((Kind::Paused, _)));
+        self.is_of_all && !is_paused && kind == WalkKind::Poll
     }
 
     fn troubled(
@@ -174,6 +192,7 @@ mod tests {
         for (health, name) in healths.iter_mut().zip(["one", "two", "three"]) {
             let pass = Pass {
                 workspace: name.parse().unwrap(),
+                kind: WalkKind::Full,
                 result: Err(PassError::new(std::io::Error::other("the disk is full"))),
             };
             health.note(&pass, &mut voice);

@@ -3,6 +3,7 @@
 //! Each workspace runs by itself: the trouble of one stays there. A pass takes no input but what the catalog and the
 //! options say, so that the first, the hourly and the one after a crash are the same. Must not know: pages, downloads.
 
+mod course;
 mod health;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::course::Course;
 use self::health::Health;
 use crate::domain::explain::chain;
 use crate::domain::ids::WorkspaceName;
@@ -31,16 +33,14 @@ use crate::sweep::Sweep;
 use crate::sweep::SweepReport;
 use crate::verify::Scrub;
 
-/// The least time between requests to a workspace whose credential is refused.
-const DENIED_REST: Duration = Duration::from_secs(60);
-
 /// How often the catalog is swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// When workspaces are walked.
 #[derive(Debug, Clone)]
 pub struct SchedulerOptions {
-    /// Time between the end of a walk and the beginning of the next, before jitter.
+    /// Time between the end of a poll and the beginning of the next, before jitter. A walk over everything takes the place
+    /// of a poll when it begins; while it lasts, polls go on.
     pub interval: Duration,
     /// Time between the beginnings of full walks.
     pub full_walk_interval: Duration,
@@ -50,6 +50,8 @@ pub struct SchedulerOptions {
 pub struct Pass {
     /// The workspace.
     pub workspace: WorkspaceName,
+    /// What kind of walk it was to be.
+    pub kind: WalkKind,
     /// How its walk went, or why the catalog could not take it.
     pub result: Result<Walk, PassError>,
 }
@@ -122,18 +124,33 @@ impl Scheduler {
 
     /// One pass over one workspace: a full walk where one is due, a poll otherwise.
     pub async fn pass(&self, workspace: &WorkspaceName, soft: &CancellationToken) -> Pass {
+        match self.full_walk_due(workspace).await {
+            Ok(true) => self.walk(workspace, WalkKind::Full, soft).await,
+            Ok(false) => self.walk(workspace, WalkKind::Poll, soft).await,
+            Err(failed) => failed,
+        }
+    }
+
+    /// Whether a walk over everything is due, or the pass that failed because nobody can tell.
+    async fn full_walk_due(&self, workspace: &WorkspaceName) -> Result<bool, Pass> {
+        let due = self.lister.full_walk_due(workspace, self.options.full_walk_interval);
+        due.await.map_err(|error| {
+            self.tallies.workspace(workspace).passes_begun.add(1);
+            Pass {
+                workspace: workspace.clone(),
+                kind: WalkKind::Poll,
+                result: Err(PassError::new(error)),
+            }
+        })
+    }
+
+    async fn walk(&self, workspace: &WorkspaceName, kind: WalkKind, soft: &CancellationToken) -> Pass {
         self.tallies.workspace(workspace).passes_begun.add(1);
-        let result = async {
-            let full_due = self
-                .lister
-                .full_walk_due(workspace, self.options.full_walk_interval)
-                .await?;
-            let kind = if full_due { WalkKind::Full } else { WalkKind::Poll };
-            self.lister.walk(workspace, kind, soft).await
-        };
+        let result = self.lister.walk(workspace, kind, soft).await;
         Pass {
             workspace: workspace.clone(),
-            result: result.await.map_err(PassError::new),
+            kind,
+            result: result.map_err(PassError::new),
         }
     }
 
@@ -143,15 +160,15 @@ impl Scheduler {
         names.sort();
         let passes = join_all(names.into_iter().map(|name| self.pass(name, soft))).await;
         for pass in &passes {
-            Health::default().note(pass, &mut OneVoice::default());
-            tally(&self.tallies.workspace(&pass.workspace), pass);
+            let is_well = Health::default().note(pass, &mut OneVoice::default());
+            tally(&self.tallies.workspace(&pass.workspace), pass, is_well);
         }
         passes
     }
 
     /// Passes over every workspace, again and again until `soft`.
     pub async fn run(&self, soft: &CancellationToken) {
-        let loops = self.lister.workspaces().map(|name| self.keep_walking(name, soft));
+        let loops = self.lister.workspaces().map(|name| Course::new(self, name, soft).run());
         tokio::join!(
             join_all(loops),
             self.keep_sweeping(soft),
@@ -160,40 +177,8 @@ impl Scheduler {
         );
     }
 
-    async fn keep_walking(&self, workspace: &WorkspaceName, soft: &CancellationToken) {
-        let mut health = Health::default();
-        while !soft.is_cancelled() {
-            let pass = self.pass(workspace, soft).await;
-            health.note(&pass, &mut self.voice());
-            tally(&self.tallies.workspace(workspace), &pass);
-            if matches!(&pass.result, Ok(walk) if walk.report.changes.changed > 0) {
-                self.changed.notify_one();
-            }
-            let rest = jittered(self.rest_after(&pass));
-            tokio::select! {
-                () = soft.cancelled() => {}
-                () = tokio::time::sleep(rest) => {}
-            }
-        }
-    }
-
     fn voice(&self) -> MutexGuard<'_, OneVoice<WorkspaceName>> {
         self.voice.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn rest_after(&self, pass: &Pass) -> Duration {
-        let least = match &pass.result {
-            Ok(Walk {
-                trouble: Some(Trouble::Denied),
-                ..
-            }) => DENIED_REST,
-            Ok(Walk {
-                trouble: Some(Trouble::RateLimited(wait)),
-                ..
-            }) => *wait,
-            _ => Duration::ZERO,
-        };
-        self.options.interval.max(least)
     }
 
     async fn keep_sweeping(&self, soft: &CancellationToken) {
@@ -262,13 +247,8 @@ impl Scheduler {
     }
 }
 
-/// A tenth earlier, so that polls of many workspaces do not march in step and none is later than it should be.
-fn jittered(rest: Duration) -> Duration {
-    rest.mul_f64(1.0 - fastrand::f64() / 10.0)
-}
-
-/// Counts a pass, and notes what troubles its workspace now.
-fn tally(workspace: &WorkspaceTally, pass: &Pass) {
+/// Counts a pass, and notes what troubles its workspace now. `is_well`: whether nothing does, after this pass.
+fn tally(workspace: &WorkspaceTally, pass: &Pass, is_well: bool) {
     let walk = match &pass.result {
         Ok(walk) => {
             workspace.not_kept.over();
@@ -284,7 +264,9 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
     let end = match &walk.report.outcome {
         WalkOutcome::Complete => {
             workspace.list_denied.over();
-            workspace.failing.over();
+            if is_well {
+                workspace.failing.over();
+            }
             WalkEnd::Complete
         }
         WalkOutcome::Failed(why) if walk.trouble == Some(Trouble::Denied) => {
@@ -299,6 +281,9 @@ fn tally(workspace: &WorkspaceTally, pass: &Pass) {
         }
         WalkOutcome::Stopped => WalkEnd::Stopped,
     };
+    if walk.is_glance {
+        return;
+    }
     workspace.walk(walk.report.kind, end);
     workspace.passes_ended.add(u64::from(end != WalkEnd::Stopped));
 }

@@ -22,6 +22,7 @@ use crate::api::ApiError;
 use crate::api::ApiErrorKind;
 use crate::api::ApiOptions;
 use crate::api::Item;
+use crate::api::Lane;
 use crate::api::ListQuery;
 use crate::api::Listed;
 use crate::api::Right;
@@ -179,7 +180,7 @@ fn unanswered(patience: Duration) -> String {
 
 async fn look_at_media(api: &WorkspaceApi, config: &Config, listed: Listed, tell: Tell<'_>) {
     let begun = Instant::now();
-    let ticket = match within(config, api.recording(listed.recording.id)).await {
+    let ticket = match within(config, api.recording(listed.recording.id, Lane::Backlog)).await {
         Ok(fresh) => {
             let told = "View is allowed; a fresh link in";
             tell(timed("item", told, begun.elapsed(), config.api.timeout, "api.timeout"));
