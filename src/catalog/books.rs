@@ -1,6 +1,6 @@
 //! The books: every workspace, day by day, and the evidence of its walks, all read at one moment.
 //!
-//! Costs time in proportion to what was ever listed, and memory to the days. Must not know: what is a gap.
+//! Costs time in proportion to the days and to what is neither archived nor gone, and memory to the days. Must not know: what is a gap.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use super::days;
 use super::error::CatalogError;
 use super::read::CatalogReader;
+use super::recent_walks::last_complete;
 use super::rows::Columns;
 use super::rows::workspace_id;
 use super::rows::workspace_name;
@@ -78,13 +79,16 @@ impl CatalogReader {
         let (archive, copied_at) = archive(&mut tx).await?;
         let mut pages = Pages(workspaces(&mut tx).await?);
         counters(&mut tx, &mut pages.0).await?;
-        days::add_listed(&mut tx, &mut pages).await?;
-        days::add_archived(&mut tx, &mut pages).await?;
+        days::add_counted(&mut tx, &mut pages).await?;
         days::add_unsound(&mut tx, &mut pages).await?;
         days::add_open(&mut tx, &mut pages, now).await?;
         days::add_gone(&mut tx, &mut pages).await?;
         days::add_set_aside(&mut tx, &mut pages).await?;
         days::add_unlisted(&mut tx, &mut pages).await?;
+        for (workspace, book) in &mut pages.0 {
+            let recent = self.recent().of(*workspace);
+            book.walks.last_complete_at = last_complete(book.walks.last_complete_at, recent.as_ref());
+        }
         let mut workspaces: Vec<WorkspaceBook> = pages.0.into_values().collect();
         workspaces.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Books {

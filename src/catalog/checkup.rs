@@ -125,12 +125,18 @@ impl CatalogReader {
         let since = since.as_microseconds();
         let row = sqlx::query!(
             r#"-- catalog.growth_since
-            SELECT count(*) AS "recordings!: i64", coalesce(sum(r.size_bytes), 0) AS "bytes!: i64",
-                min(r.created_at) AS "first_at?: i64"
-            FROM workspaces AS w
-            CROSS JOIN recordings AS r INDEXED BY recordings_archived_by_day ON r.workspace = w.workspace
-            WHERE r.state = 'archived' AND r.created_at >= ?1
-                AND (r.created_at + 62135596800000000) / 86400000000 >= (?1 + 62135596800000000) / 86400000000"#,
+            WITH parts AS (
+                SELECT archived AS recordings, bytes AS bytes FROM days
+                WHERE day > (?1 + 62135596800000000) / 86400000000
+                UNION ALL
+                SELECT count(*), sum(r.size_bytes) FROM recordings AS r INDEXED BY recordings_by_state
+                WHERE r.state = 'archived' AND r.created_at >= ?1
+                    AND r.created_at < ((?1 + 62135596800000000) / 86400000000 + 1) * 86400000000 - 62135596800000000
+            )
+            SELECT sum(recordings) AS "recordings!: i64", coalesce(sum(bytes), 0) AS "bytes!: i64",
+                (SELECT min(f.created_at) FROM recordings AS f INDEXED BY recordings_by_state
+                    WHERE f.state = 'archived' AND f.created_at >= ?1) AS "first_at?: i64"
+            FROM parts"#,
             since
         )
         .fetch_one(&mut *connection)

@@ -198,7 +198,7 @@ impl Catalog {
         let state = State::Claimed.as_str();
         sqlx::query!(
             "-- catalog.claim
-            UPDATE recordings SET claimed_from = state, state = ?2, claimed_by = ?3
+            UPDATE recordings NOT INDEXED SET claimed_from = state, state = ?2, claimed_by = ?3
             WHERE seq IN (SELECT value FROM json_each(?1))",
             seqs,
             state,

@@ -85,7 +85,7 @@ impl CatalogReader {
             r#"-- catalog.archived_bodies
             SELECT seq AS "seq!: i64", path AS "path!: String", size_bytes AS "size_bytes!: i64",
                 sha256 AS "sha256!: Vec<u8>"
-            FROM recordings WHERE seq > ?1 AND state = 'archived' ORDER BY seq LIMIT ?2"#,
+            FROM recordings NOT INDEXED WHERE seq > ?1 AND state = 'archived' ORDER BY seq LIMIT ?2"#,
             after,
             limit
         )

@@ -1,4 +1,5 @@
-//! What the books say of a day: each number by a statement of its own, through an index made for it.
+//! What the books say of a day: what is listed and archived from the counters kept by day, the rest through indexes that
+//! hold what is neither.
 //!
 //! The number of all recordings comes by another way than those of the states, so that it proves something that they add
 //! up. A day is counted from the first of year 1, as [`Day`] does: no time lies before it, so that division rounds down. Must
@@ -24,52 +25,20 @@ fn count(value: i64) -> Result<u64, CatalogError> {
     Columns::of_recording(0).count("count", value)
 }
 
-/// All recordings of each day, whatever their states.
-pub(super) async fn add_listed(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
+/// All recordings of each day, and what of them is archived and was re-read after that: from the counters kept by day.
+pub(super) async fn add_counted(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
     let rows = sqlx::query!(
-        r#"-- catalog.listed_by_day
-        WITH RECURSIVE days (workspace, day) AS (
-            SELECT w.workspace, (SELECT (f.created_at + 62135596800000000) / 86400000000
-                FROM recordings AS f INDEXED BY recordings_by_workspace
-                WHERE f.workspace = w.workspace ORDER BY f.created_at LIMIT 1)
-            FROM workspaces AS w
-            UNION ALL
-            SELECT days.workspace, (SELECT (n.created_at + 62135596800000000) / 86400000000
-                FROM recordings AS n INDEXED BY recordings_by_workspace
-                WHERE n.workspace = days.workspace AND n.created_at >= (days.day + 1) * 86400000000 - 62135596800000000
-                ORDER BY n.created_at LIMIT 1)
-            FROM days WHERE days.day IS NOT NULL
-        )
-        SELECT days.workspace AS "workspace!: i64", days.day AS "day!: i64",
-            (SELECT count(*) FROM recordings AS r INDEXED BY recordings_by_workspace
-                WHERE r.workspace = days.workspace AND r.created_at >= days.day * 86400000000 - 62135596800000000
-                    AND r.created_at < (days.day + 1) * 86400000000 - 62135596800000000) AS "listed!: i64"
-        FROM days WHERE days.day IS NOT NULL"#
+        r#"-- catalog.counted_by_day
+        SELECT workspace AS "workspace!: i64", day AS "day!: i64", listed AS "listed!: i64", archived AS "archived!: i64",
+            bytes AS "bytes!: i64", re_read AS "re_read!: i64"
+        FROM days WHERE listed > 0 OR archived > 0"#
     )
     .fetch_all(connection)
     .await
     .map_err(CatalogError::sql(OPERATION))?;
     for row in rows {
-        pages.day("recordings", row.workspace, row.day)?.listed = count(row.listed)?;
-    }
-    Ok(())
-}
-
-/// What is archived, and of that what was re-read after it was archived.
-pub(super) async fn add_archived(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
-    let rows = sqlx::query!(
-        r#"-- catalog.archived_by_day
-        SELECT r.workspace AS "workspace!: i64", (r.created_at + 62135596800000000) / 86400000000 AS "day!: i64",
-            count(*) AS "archived!: i64", sum(r.size_bytes) AS "bytes!: i64",
-            sum(coalesce(r.verified_at > 0 AND r.verified_at >= r.archived_at, FALSE)) AS "re_read!: i64"
-        FROM recordings AS r INDEXED BY recordings_archived_by_day
-        WHERE r.state = 'archived' GROUP BY 1, 2"#
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(CatalogError::sql(OPERATION))?;
-    for row in rows {
-        let day = pages.day("recordings", row.workspace, row.day)?;
+        let day = pages.day("days", row.workspace, row.day)?;
+        day.listed = count(row.listed)?;
         day.archived = count(row.archived)?;
         day.bytes = count(row.bytes)?;
         day.re_read = count(row.re_read)?;
@@ -77,7 +46,7 @@ pub(super) async fn add_archived(connection: &mut SqliteConnection, pages: &mut 
     Ok(())
 }
 
-/// What is archived and was found wrong: it does not count as re-read. Comes after [`add_archived`].
+/// What is archived and was found wrong: it does not count as re-read. Comes after [`add_counted`].
 pub(super) async fn add_unsound(connection: &mut SqliteConnection, pages: &mut Pages) -> Result<(), CatalogError> {
     let rows = sqlx::query!(
         r#"-- catalog.unsound_by_day

@@ -182,7 +182,7 @@ impl Catalog {
         let mut tx = self.begin(OPERATION).await?;
         sqlx::query!(
             "-- catalog.note_sidecars
-            UPDATE recordings SET sidecar_revision = written.value ->> 1
+            UPDATE recordings NOT INDEXED SET sidecar_revision = written.value ->> 1
             FROM json_each(?1) AS written
             WHERE recordings.seq = written.value ->> 0 AND recordings.state = 'archived'",
             rows

@@ -1,26 +1,19 @@
 //! Recordings, newest first, by any filter, a page at a time.
 //!
-//! The one place where a statement is put together at run time: its text from fixed parts, what was asked for only as
-//! parameters. Must not know: how a row is shown.
+//! Must not know: how the rows are found, or how a row is shown.
 
 use sqlx::FromRow;
-use sqlx::QueryBuilder;
-use sqlx::Sqlite;
 
 use super::error::CatalogError;
+use super::list_query::list_query;
 use super::read::CatalogReader;
 use super::rows::Columns;
-use super::rows::names_parameter;
 use super::rows::workspace_name;
-use super::upsert::digits;
 use crate::domain::clock::Timestamp;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::state::State;
-
-/// The fewest digits that may stand for the end of a number: fewer would match strangers.
-const SUFFIX_DIGITS: usize = 5;
 
 /// Which recordings to list: those that meet every condition. An empty list of choices is no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,8 +38,8 @@ pub struct ListFilter {
 /// Where a page of a list ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListCursor {
-    created_at: i64,
-    seq: i64,
+    pub(super) created_at: i64,
+    pub(super) seq: i64,
 }
 
 /// A recording, as a list shows it.
@@ -122,87 +115,6 @@ impl CatalogReader {
     }
 }
 
-/// The columns of a [`ListedRow`].
-const SELECT: &str = "SELECT r.seq, w.name AS workspace, r.id, r.state, r.status, r.created_at, r.direction, r.caller, \
-     r.callee, r.duration_seconds, r.path, r.size_bytes, r.sha256, r.archived_at, r.attempts, r.last_error ";
-
-fn list_query(filter: &ListFilter, after: Option<ListCursor>, limit: u32) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("-- catalog.list\n");
-    query.push(SELECT);
-    // The index gives the order; without the hint a filter could make SQLite sort everything that passes it.
-    if let [workspace] = filter.workspaces.as_slice() {
-        query.push("FROM recordings AS r INDEXED BY recordings_by_workspace ");
-        query.push("CROSS JOIN workspaces AS w ON w.workspace = r.workspace ");
-        query.push("WHERE r.workspace = (SELECT workspace FROM workspaces WHERE name = ");
-        query.push_bind(workspace.as_str().to_owned()).push(")");
-    } else {
-        query.push("FROM recordings AS r INDEXED BY recordings_by_created ");
-        query.push("CROSS JOIN workspaces AS w ON w.workspace = r.workspace WHERE TRUE");
-        if !filter.workspaces.is_empty() {
-            query.push(" AND w.name IN (SELECT value FROM json_each(");
-            query.push_bind(names_parameter(&filter.workspaces)).push("))");
-        }
-    }
-    push_choice(&mut query, "r.state", filter.states.iter().map(|state| state.as_str()));
-    push_choice(&mut query, "r.status", filter.statuses.iter().map(String::as_str));
-    push_choice(&mut query, "r.direction", filter.directions.iter().map(String::as_str));
-    if let Some(number) = &filter.number {
-        push_number(&mut query, number);
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND r.created_at >= ").push_bind(since.as_microseconds());
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND r.created_at < ").push_bind(until.as_microseconds());
-    }
-    if let Some(cursor) = after {
-        query
-            .push(" AND (r.created_at, r.seq) < (")
-            .push_bind(cursor.created_at);
-        query.push(", ").push_bind(cursor.seq).push(")");
-    }
-    query
-        .push(" ORDER BY r.created_at DESC, r.seq DESC LIMIT ")
-        .push_bind(i64::from(limit));
-    query
-}
-
-fn push_choice<'a>(query: &mut QueryBuilder<Sqlite>, column: &'static str, choices: impl Iterator<Item = &'a str>) {
-    let mut choices = choices.peekable();
-    if choices.peek().is_none() {
-        return;
-    }
-    query.push(" AND ").push(column).push(" IN (");
-    let mut list = query.separated(", ");
-    for choice in choices {
-        list.push_bind(choice.to_owned());
-    }
-    query.push(")");
-}
-
-fn push_number(query: &mut QueryBuilder<Sqlite>, number: &str) {
-    let Some(digits) = digits(number) else {
-        query.push(" AND (r.caller = ").push_bind(number.to_owned());
-        query.push(" OR r.callee = ").push_bind(number.to_owned()).push(")");
-        return;
-    };
-    query.push(" AND (r.caller_digits = ").push_bind(digits.clone());
-    query.push(" OR r.callee_digits = ").push_bind(digits.clone());
-    if digits.len() >= SUFFIX_DIGITS {
-        let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-        for column in ["r.caller_digits", "r.callee_digits"] {
-            query
-                .push(" OR substr(")
-                .push(column)
-                .push(", -")
-                .push_bind(length)
-                .push(") = ");
-            query.push_bind(digits.clone());
-        }
-    }
-    query.push(")");
-}
-
 /// A row as SQL gives it.
 #[derive(FromRow)]
 pub(super) struct ListedRow {
@@ -251,49 +163,5 @@ impl ListedRow {
             last_error: self.last_error,
             seq: self.seq,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::preflight::MIGRATIONS;
-    use super::*;
-    use sqlx::AssertSqlSafe;
-    use sqlx::Connection as _;
-    use sqlx::Row as _;
-    use sqlx::sqlite::SqliteConnection;
-
-    #[tokio::test]
-    async fn every_list_reads_an_index_in_order_and_sorts_nothing() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        MIGRATIONS.run(&mut connection).await.unwrap();
-        let (one, other) = ("one".parse().unwrap(), "other".parse().unwrap());
-        let now = Timestamp::from_microseconds(0).unwrap();
-        for workspaces in [vec![], vec![one], vec!["one".parse().unwrap(), other]] {
-            let filter = ListFilter {
-                workspaces,
-                states: vec![State::Due, State::GivenUp],
-                statuses: vec!["available".to_owned()],
-                directions: vec!["incoming".to_owned()],
-                number: Some("12345".to_owned()),
-                since: Some(now),
-                until: Some(now),
-            };
-            let bare = ListFilter {
-                workspaces: filter.workspaces.clone(),
-                ..ListFilter::default()
-            };
-            let cursor = ListCursor { created_at: 0, seq: 1 };
-            for query in [list_query(&filter, Some(cursor), 9), list_query(&bare, None, 9)] {
-                let text = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
-                let plan = sqlx::query(AssertSqlSafe(text))
-                    .fetch_all(&mut connection)
-                    .await
-                    .unwrap();
-                let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
-                assert!(steps[0].contains(" r USING INDEX recordings_by_"), "{steps:?}");
-                assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{steps:?}");
-            }
-        }
     }
 }

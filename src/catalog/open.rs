@@ -32,6 +32,7 @@ use super::preflight::examine;
 use super::preflight::known_schema;
 use super::preflight::refused;
 use super::read::CatalogReader;
+use super::recent_walks::RecentWalks;
 use crate::domain::clock::SharedClock;
 
 /// How many connections read at the same time.
@@ -93,6 +94,7 @@ impl Catalog {
             .run(&writer)
             .await
             .map_err(|source| CatalogError::Migrate { source })?;
+        drop_statistics(&writer).await?;
         Self::with(&path, writer, options).await
     }
 
@@ -172,17 +174,21 @@ impl Catalog {
         self.reader.clone()
     }
 
-    /// Folds the write-ahead log into the file and closes every connection, once those in use have come back.
+    /// Stores the last walks, folds the write-ahead log into the file and closes every connection, once those in use
+    /// have come back.
     ///
     /// # Errors
-    /// The log could not be folded in, which loses nothing: the next one to open the catalog reads it.
+    /// The walks could not be stored, which loses only the times at which nothing was new, or the log could not be
+    /// folded in, which loses nothing: the next one to open the catalog reads it.
     pub async fn close(self) -> Result<(), CatalogError> {
+        let entered = self.enter_recent_walks().await;
         self.reader.close().await;
         let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(&self.writer)
             .await;
         self.writer.close().await;
-        folded.map_err(CatalogError::sql("fold in its log")).map(drop)
+        folded.map_err(CatalogError::sql("fold in its log"))?;
+        entered
     }
 
     /// Reads the whole catalog and checks every page, index and reference.
@@ -219,6 +225,10 @@ impl Catalog {
 
     pub(super) const fn read_pool(&self) -> &SqlitePool {
         self.reader.pool()
+    }
+
+    pub(super) fn recent(&self) -> &RecentWalks {
+        self.reader.recent()
     }
 }
 
@@ -309,6 +319,16 @@ async fn check_connection(path: &Path, writer: &SqlitePool) -> Result<(), Catalo
         return Err(refused(path, Refusal::SqliteTooOld { version }));
     }
     Ok(())
+}
+
+/// Statistics of what the tables hold are taken once and believed for ever: taken of a small catalog, they make it look
+/// best to read a large one from end to end. Each statement is written for the indexes that it is to use.
+async fn drop_statistics(writer: &SqlitePool) -> Result<(), CatalogError> {
+    sqlx::raw_sql("DROP TABLE IF EXISTS sqlite_stat1; DROP TABLE IF EXISTS sqlite_stat4")
+        .execute(writer)
+        .await
+        .map_err(CatalogError::sql("drop its statistics"))
+        .map(drop)
 }
 
 fn version_of(text: &str) -> Option<(u32, u32, u32)> {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqlitePool;
@@ -17,11 +18,13 @@ use super::open::reader_pool;
 use super::preflight::Found;
 use super::preflight::examine;
 use super::preflight::refused;
+use super::recent_walks::RecentWalks;
 use super::rows::Columns;
 use super::rows::ids_parameter;
 use super::rows::names_parameter;
 use super::rows::not_before_column;
 use crate::domain::clock::Timestamp;
+use crate::domain::day::Day;
 use crate::domain::ids::RecordingId;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::state::State;
@@ -30,6 +33,7 @@ use crate::domain::state::State;
 #[derive(Clone)]
 pub struct CatalogReader {
     pool: SqlitePool,
+    recent: Arc<RecentWalks>,
 }
 
 impl CatalogReader {
@@ -58,8 +62,16 @@ impl CatalogReader {
     }
 
     /// Reads through connections that were opened otherwise.
-    pub(super) const fn of_pool(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub(super) fn of_pool(pool: SqlitePool) -> Self {
+        Self {
+            pool,
+            recent: Arc::default(),
+        }
+    }
+
+    /// The walks that this process has not entered.
+    pub(super) fn recent(&self) -> &RecentWalks {
+        &self.recent
     }
 
     pub(super) const fn pool(&self) -> &SqlitePool {
@@ -148,6 +160,36 @@ impl CatalogReader {
             let parent: String = stray.try_get(2).map_err(CatalogError::sql(OPERATION))?;
             let row = row.map_or_else(|| "without a key".to_owned(), |row| row.to_string());
             faults.push(format!("table {table}, row {row}: refers to no row of {parent}"));
+        }
+        let miscounted = sqlx::query!(
+            r#"-- catalog.miscounted_days
+            WITH
+                counted AS (
+                    SELECT workspace, (created_at + 62135596800000000) / 86400000000 AS day, count(*) AS listed,
+                        sum(state = 'waiting') AS waiting, sum(state = 'due') AS due, sum(state = 'claimed') AS claimed,
+                        sum(state = 'archived') AS archived, sum(state = 'gone') AS gone,
+                        sum(state = 'given_up') AS given_up, sum(coalesce(size_bytes, 0)) AS bytes,
+                        sum(coalesce(verified_at > 0 AND verified_at >= archived_at, FALSE)) AS re_read
+                    FROM recordings AS every_row GROUP BY 1, 2
+                ),
+                kept AS (
+                    SELECT * FROM days
+                    WHERE listed + waiting + due + claimed + archived + gone + given_up + bytes + re_read > 0
+                )
+            SELECT workspace AS "workspace!: i64", day AS "day!: i64" FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
+            UNION
+            SELECT workspace, day FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
+            LIMIT 100"#
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(CatalogError::sql(OPERATION))?;
+        for row in miscounted {
+            let day = Day::from_number(row.day).map_or_else(|_| row.day.to_string(), |day| day.to_string());
+            faults.push(format!(
+                "the counters of {day} are not what workspace {} has",
+                row.workspace
+            ));
         }
         Ok(faults)
     }

@@ -50,7 +50,7 @@ impl CatalogReader {
             SELECT s.rowid AS "row!: i64", w.name AS "name!: String", s.recording_id AS "id?: Vec<u8>",
                 s.reason AS "reason!: String", s.raw AS "raw!: String", s.first_seen_at AS "first_seen_at!: i64",
                 s.last_seen_at AS "last_seen_at!: i64"
-            FROM workspaces AS w CROSS JOIN set_aside AS s ON s.workspace = w.workspace
+            FROM set_aside AS s INDEXED BY set_aside_newest CROSS JOIN workspaces AS w ON w.workspace = s.workspace
             WHERE (?1 OR w.name IN (SELECT value FROM json_each(?2))) AND s.resolved_at IS NULL
             ORDER BY s.last_seen_at DESC, s.rowid DESC LIMIT ?3"#,
             any,

@@ -200,7 +200,7 @@ async fn complete(connection: &mut SqliteConnection, rows: &[CompletedRow<'_>]) 
     let parameter = rows_parameter(rows);
     let done = sqlx::query!(
         "-- catalog.complete
-        UPDATE recordings
+        UPDATE recordings NOT INDEXED
         SET state = ended.value ->> 'state', claimed_by = NULL, claimed_from = NULL, last_error = NULL, not_before = 0,
             path = ended.value ->> 'path', size_bytes = ended.value ->> 'size_bytes',
             sha256 = unhex(ended.value ->> 'sha256'), content_type = ended.value ->> 'content_type',
@@ -281,7 +281,7 @@ pub(super) async fn end_unfinished(
     let parameter = rows_parameter(rows);
     let done = sqlx::query!(
         "-- catalog.end_unfinished
-        UPDATE recordings
+        UPDATE recordings NOT INDEXED
         SET state = ended.value ->> 'state', claimed_by = NULL, claimed_from = NULL,
             last_error = coalesce(ended.value ->> 'reason', last_error),
             attempts = coalesce(ended.value ->> 'attempts', attempts),

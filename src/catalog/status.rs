@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::error::CatalogError;
 use super::read::CatalogReader;
+use super::recent_walks::last_complete;
 use super::rows::Columns;
 use super::rows::workspace_id;
 use super::rows::workspace_name;
@@ -42,9 +43,10 @@ pub struct WorkspaceSummary {
     pub set_aside: u64,
     /// Bytes archived.
     pub bytes: u64,
-    /// The last walk, however it ended.
+    /// The last walk, however it ended. A process that does not walk itself may be told of one some minutes before it,
+    /// if polls have found nothing new since.
     pub last_walk: Option<LastWalk>,
-    /// When the last walk ended that reached the last page.
+    /// When the last walk ended that reached the last page; to another process, as `last_walk`.
     pub last_complete_walk_at: Option<Timestamp>,
     /// When the oldest recording was created that is due, being fetched or given up.
     pub oldest_due_at: Option<Timestamp>,
@@ -123,7 +125,11 @@ impl CatalogReader {
         rows.into_iter()
             .map(|row| {
                 let (counts, bytes) = counts.remove(&row.workspace).unwrap_or_else(|| (no_counts(), 0));
-                row.summary(counts, bytes)
+                let recent = self.recent().of(row.workspace);
+                let mut summary = row.summary(counts, bytes)?;
+                summary.last_complete_walk_at = last_complete(summary.last_complete_walk_at, recent.as_ref());
+                summary.last_walk = recent.or(summary.last_walk);
+                Ok(summary)
             })
             .collect()
     }

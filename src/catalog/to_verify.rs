@@ -93,7 +93,7 @@ async fn all(
     let after = after.map_or(0, |row| row.seq);
     sqlx::query_scalar!(
         r#"-- catalog.verify_all
-        SELECT r.seq AS "seq!: i64" FROM recordings AS r
+        SELECT r.seq AS "seq!: i64" FROM recordings AS r NOT INDEXED
         WHERE r.seq > ?1 AND r.state = 'archived' AND (?2 IS NULL OR r.workspace IN (
             SELECT workspace FROM workspaces WHERE name IN (SELECT value FROM json_each(?2))))
         ORDER BY r.seq LIMIT ?3"#,

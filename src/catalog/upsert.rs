@@ -100,48 +100,75 @@ impl Catalog {
     /// # Errors
     /// The workspace is not registered, or what SQLite says. Then nothing of the page is stored.
     pub async fn upsert_page(&self, workspace: &WorkspaceName, page: Page<'_>) -> Result<UpsertOutcome, CatalogError> {
+        let mut outcomes = self.upsert_pages(workspace, &[page]).await?;
+        Ok(outcomes.pop().unwrap_or_default())
+    }
+
+    /// [`Catalog::upsert_page`] for several pages in one transaction, with an outcome for each: they share one flush of
+    /// the disk, and what they write twice is written once.
+    ///
+    /// # Errors
+    /// As for one. Then nothing of any page is stored.
+    pub async fn upsert_pages(
+        &self,
+        workspace: &WorkspaceName,
+        pages: &[Page<'_>],
+    ) -> Result<Vec<UpsertOutcome>, CatalogError> {
         let mut tx = self.begin(OPERATION).await?;
-        let moment = Moment {
-            workspace: workspace_key(&mut tx, workspace, OPERATION).await?,
-            now: self.clock.now().as_microseconds(),
-            seen_at: page.seen_at.as_microseconds(),
-            touch_before: page.touch_before.as_microseconds(),
-        };
-        let listed = last_of_each(page.recordings);
-        let mut outcome = UpsertOutcome::default();
-        outcome.counts.set_aside = set_aside::upsert(&mut tx, moment, page.set_aside).await?;
-        let ids = ids_parameter(listed.iter().map(|recording| &recording.id));
-        set_aside::resolve_understood(&mut tx, moment, &ids).await?;
-        let known = known_of(&mut tx, moment, &ids).await?;
-        let (mut new, mut to_touch) = (Vec::new(), Vec::new());
-        for recording in listed {
-            let known = known.get(&recording.id);
-            let state = state_after(known.map(|known| known.state), recording);
-            match known {
-                None => {
-                    new.push(NewRow::new(recording, state));
-                    outcome.counts.new += 1;
-                }
-                Some(known) if known.state != state || !known.says_the_same(recording) => {
-                    update(&mut tx, moment, known, recording, state).await?;
-                    outcome.counts.changed += 1;
-                }
-                Some(known) => {
-                    if known.last_seen_at < moment.touch_before || known.last_seen_at > moment.seen_at {
-                        to_touch.push(known.seq);
-                    }
-                    outcome.counts.unchanged += 1;
-                }
+        let key = workspace_key(&mut tx, workspace, OPERATION).await?;
+        let mut outcomes = Vec::with_capacity(pages.len());
+        for page in pages {
+            let moment = Moment {
+                workspace: key,
+                now: self.clock.now().as_microseconds(),
+                seen_at: page.seen_at.as_microseconds(),
+                touch_before: page.touch_before.as_microseconds(),
+            };
+            outcomes.push(bring_in(&mut tx, moment, page).await?);
+        }
+        commit(tx, OPERATION).await?;
+        Ok(outcomes)
+    }
+}
+
+async fn bring_in(
+    connection: &mut SqliteConnection,
+    moment: Moment,
+    page: &Page<'_>,
+) -> Result<UpsertOutcome, CatalogError> {
+    let listed = last_of_each(page.recordings);
+    let mut outcome = UpsertOutcome::default();
+    outcome.counts.set_aside = set_aside::upsert(connection, moment, page.set_aside).await?;
+    let ids = ids_parameter(listed.iter().map(|recording| &recording.id));
+    set_aside::resolve_understood(connection, moment, &ids).await?;
+    let known = known_of(connection, moment, &ids).await?;
+    let (mut new, mut to_touch) = (Vec::new(), Vec::new());
+    for recording in listed {
+        let known = known.get(&recording.id);
+        let state = state_after(known.map(|known| known.state), recording);
+        match known {
+            None => {
+                new.push(NewRow::new(recording, state));
+                outcome.counts.new += 1;
             }
-            if state == State::Due && known.is_none_or(|known| known.not_before <= moment.now) {
-                outcome.claimable.push(recording.id);
+            Some(known) if known.state != state || !known.says_the_same(recording) => {
+                update(connection, moment, known, recording, state).await?;
+                outcome.counts.changed += 1;
+            }
+            Some(known) => {
+                if known.last_seen_at < moment.touch_before || known.last_seen_at > moment.seen_at {
+                    to_touch.push(known.seq);
+                }
+                outcome.counts.unchanged += 1;
             }
         }
-        insert(&mut tx, moment, &new).await?;
-        touch(&mut tx, moment, &to_touch).await?;
-        commit(tx, OPERATION).await?;
-        Ok(outcome)
+        if state == State::Due && known.is_none_or(|known| known.not_before <= moment.now) {
+            outcome.claimable.push(recording.id);
+        }
     }
+    insert(connection, moment, &new).await?;
+    touch(connection, moment, &to_touch).await?;
+    Ok(outcome)
 }
 
 /// Every id once, with what the page says of it last, in the page's order.
@@ -278,7 +305,7 @@ async fn insert_batch(
         SELECT ?1, unhex(value ->> 'id'), value ->> 'state', value ->> 'status', value ->> 'created_at',
             value ->> 'direction', value ->> 'caller', value ->> 'callee', value ->> 'caller_digits',
             value ->> 'callee_digits', value ->> 'duration_seconds', value ->> 'format', value ->> 'metadata', ?3, ?4
-        FROM json_each(?2)",
+        FROM jsonb_each(?2)",
         moment.workspace,
         rows,
         moment.now,
@@ -346,7 +373,7 @@ async fn touch(connection: &mut SqliteConnection, moment: Moment, seqs: &[i64]) 
     let (seqs, seen_at) = (rows_parameter(seqs), moment.seen_at);
     sqlx::query!(
         "-- catalog.touch_recordings
-        UPDATE recordings SET last_seen_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))",
+        UPDATE recordings NOT INDEXED SET last_seen_at = ?2 WHERE seq IN (SELECT value FROM json_each(?1))",
         seqs,
         seen_at
     )

@@ -207,7 +207,7 @@ impl Catalog {
         let mut tx = self.begin(NOTE).await?;
         sqlx::query!(
             "-- catalog.note_verified
-            UPDATE recordings SET verified_at = ?2
+            UPDATE recordings NOT INDEXED SET verified_at = ?2
             FROM json_each(?1) AS wanted
             WHERE recordings.seq = wanted.value ->> 0 AND recordings.state = 'archived'
                 AND recordings.sha256 = unhex(wanted.value ->> 1)",

@@ -117,15 +117,24 @@ impl Catalog {
     }
 
     /// Stores how a walk ended. A complete one settles what was created before it began, by upstream's clock; a complete
-    /// full one also resolves what is set aside and was not listed by it.
+    /// full one also resolves what is set aside and was not listed by it. A poll to the end that settles nothing new is
+    /// only kept in mind for some minutes after another one was stored: this catalog and its readers tell of it, an
+    /// orderly end stores it, and a crash loses nothing but the time that it was made.
     ///
     /// # Errors
     /// The workspace is not registered, or what SQLite says.
     pub async fn finish_walk(&self, workspace: &WorkspaceName, report: &WalkReport) -> Result<(), CatalogError> {
         const OPERATION: &str = "store the end of a walk";
         let now = self.clock.now().as_microseconds();
+        let mut reading = self.read_pool().acquire().await.map_err(CatalogError::sql(OPERATION))?;
+        let key = workspace_key(&mut reading, workspace, OPERATION).await?;
+        drop(reading);
+        if let Some(walk) = self.may_wait(key, report, OPERATION).await? {
+            self.recent().keep(key, walk);
+            return Ok(());
+        }
+        let recent = self.recent().of(key).map(|walk| walk.finished_at.as_microseconds());
         let mut tx = self.begin(OPERATION).await?;
-        let key = workspace_key(&mut tx, workspace, OPERATION).await?;
         let complete = report.outcome == WalkOutcome::Complete;
         let complete_full = complete && report.kind == WalkKind::Full;
         let (kind, outcome, listed) = (
@@ -144,7 +153,7 @@ impl Catalog {
             UPDATE workspaces
             SET last_walk_kind = ?2, last_walk_started_at = ?3, last_walk_finished_at = ?4, last_walk_outcome = ?5,
                 last_walk_listed = ?6,
-                last_complete_walk_at = CASE WHEN ?7 THEN ?4 ELSE last_complete_walk_at END,
+                last_complete_walk_at = CASE WHEN ?7 THEN ?4 ELSE coalesce(?11, last_complete_walk_at) END,
                 last_full_walk_started_at = CASE WHEN ?8 THEN ?3 ELSE last_full_walk_started_at END,
                 last_full_walk_finished_at = CASE WHEN ?8 THEN ?4 ELSE last_full_walk_finished_at END,
                 last_full_walk_listed = CASE WHEN ?8 THEN ?6 ELSE last_full_walk_listed END,
@@ -162,7 +171,8 @@ impl Catalog {
             complete,
             complete_full,
             asked_at,
-            since
+            since,
+            recent
         )
         .execute(&mut *tx)
         .await
@@ -170,7 +180,9 @@ impl Catalog {
         if complete_full {
             set_aside::resolve_unlisted(&mut tx, key, now, (started_at, finished_at), OPERATION).await?;
         }
-        commit(tx, OPERATION).await
+        commit(tx, OPERATION).await?;
+        self.recent().forget(key);
+        Ok(())
     }
 
     /// Notes that upstream no longer knows a recording that had no media yet: it is gone, with this reason. A recording

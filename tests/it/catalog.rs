@@ -2,6 +2,7 @@
 
 mod books;
 mod harness;
+mod lists;
 mod opening;
 mod polls;
 mod queue;

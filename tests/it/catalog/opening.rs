@@ -42,7 +42,7 @@ async fn a_new_catalog_is_private_and_knows_its_archive() {
     }
     let archive = bench.catalog.reader().archive().await.unwrap();
     assert_eq!((archive.archive_id.as_str(), archive.created_at), (ARCHIVE, noon()));
-    assert_eq!(bench.number("PRAGMA user_version").await, 4);
+    assert_eq!(bench.number("PRAGMA user_version").await, 5);
     assert_eq!(bench.catalog.reader().integrity().await.unwrap(), Vec::<String>::new());
 }
 

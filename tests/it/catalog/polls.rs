@@ -1,11 +1,13 @@
 //! From where a poll lists, and what is remembered of walks.
 
+use birdkeep::catalog::CatalogReader;
 use birdkeep::catalog::PollPlan;
 use birdkeep::domain::clock::Timestamp;
 use birdkeep::domain::ids::RecordingId;
 use birdkeep::domain::recording::Recording;
 use birdkeep::domain::report::WalkKind;
 use birdkeep::domain::report::WalkOutcome;
+use birdkeep::domain::report::WalkReport;
 
 use super::harness::Bench;
 use super::harness::HOUR;
@@ -262,4 +264,81 @@ async fn a_poll_or_a_walk_cut_short_resolves_nothing_set_aside() {
             .unwrap();
         assert_eq!(bench.catalog.reader().workspaces().await.unwrap()[1].set_aside, 1);
     }
+}
+
+fn poll(began: Timestamp) -> WalkReport {
+    walk(WalkKind::Poll, WalkOutcome::Complete, began, began)
+}
+
+/// What another process is told of the last complete walk over `support`.
+async fn told_to_others(bench: &Bench) -> Option<Timestamp> {
+    let reader = CatalogReader::open(&bench.path()).await.unwrap();
+    let told = reader.workspaces().await.unwrap().pop().unwrap();
+    reader.close().await;
+    told.last_complete_walk_at
+}
+
+#[tokio::test]
+async fn an_idle_poll_writes_nothing_and_is_told_by_this_process() {
+    let bench = Bench::new().await;
+    let support = workspace("support");
+    bench.upsert(&[available(1), recording(2, "ongoing")]).await;
+    let first = bench.now();
+    bench.catalog.finish_walk(&support, &poll(first)).await.unwrap();
+    let log = bench.path().with_extension("sqlite-wal");
+    let log_bytes = || std::fs::metadata(&log).unwrap().len();
+    let before = log_bytes();
+    for _ in 0..4 {
+        bench.clock.advance(MINUTE);
+        let outcome = bench.upsert(&[available(1), recording(2, "ongoing")]).await;
+        assert_eq!(outcome.counts.unchanged, 2);
+        bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+        let told = bench.catalog.reader().workspaces().await.unwrap().pop().unwrap();
+        assert_eq!(told.last_complete_walk_at, Some(bench.now()));
+        assert_eq!(told.last_walk.unwrap().finished_at, bench.now());
+        let books = bench.catalog.reader().books(bench.now()).await.unwrap();
+        assert_eq!(books.workspaces[1].walks.last_complete_at, Some(bench.now()));
+    }
+    assert_eq!(log_bytes(), before, "something was written");
+    assert_eq!(told_to_others(&bench).await, Some(first));
+    // Others are not told of one that is older than this.
+    bench.clock.advance(MINUTE);
+    bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+    assert!(log_bytes() > before);
+    assert_eq!(told_to_others(&bench).await, Some(bench.now()));
+}
+
+#[tokio::test]
+async fn a_poll_that_says_anything_new_is_entered_and_so_is_the_last_one_of_all() {
+    let bench = Bench::new().await;
+    let support = workspace("support");
+    bench.upsert(&[available(1)]).await;
+    bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+    bench.clock.advance(MINUTE);
+    bench.upsert(&[available(2)]).await;
+    bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+    assert_eq!(told_to_others(&bench).await, Some(bench.now()), "it settles more");
+    bench.clock.advance(MINUTE);
+    let idle = bench.now();
+    bench.catalog.finish_walk(&support, &poll(idle)).await.unwrap();
+    assert_ne!(told_to_others(&bench).await, Some(idle));
+    let failed = walk(
+        WalkKind::Poll,
+        WalkOutcome::Failed("no answer".to_owned()),
+        idle,
+        idle.after(MINUTE),
+    );
+    bench.catalog.finish_walk(&support, &failed).await.unwrap();
+    assert_eq!(
+        told_to_others(&bench).await,
+        Some(idle),
+        "with the failed one came the one before"
+    );
+    bench.clock.advance(MINUTE * 2);
+    bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+    assert_eq!(told_to_others(&bench).await, Some(bench.now()), "it ended the trouble");
+    bench.clock.advance(MINUTE);
+    bench.catalog.finish_walk(&support, &poll(bench.now())).await.unwrap();
+    bench.catalog.clone().close().await.unwrap();
+    assert_eq!(told_to_others(&bench).await, Some(bench.now()), "the end was in order");
 }

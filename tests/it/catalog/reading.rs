@@ -284,7 +284,7 @@ async fn a_damaged_row_is_named() {
             },
         ])
         .await;
-    let damage = "UPDATE recordings SET created_at = 9223372036854775807 WHERE status = 'paused'";
+    let damage = "UPDATE recordings SET created_at = 9000000000000000000 WHERE status = 'paused'";
     sqlx::query(damage).execute(&mut bench.raw().await).await.unwrap();
     let error = bench.catalog.reader().show(&id(2)).await.unwrap_err();
     assert!(matches!(
@@ -315,4 +315,31 @@ async fn integrity_tells_of_rows_that_refer_to_nothing() {
         faults,
         ["table metadata_versions, row 1: refers to no row of recordings"]
     );
+}
+
+#[tokio::test]
+async fn integrity_tells_of_a_day_that_is_not_counted_as_it_is() {
+    let bench = Bench::new().await;
+    bench.archive(1).await;
+    bench.upsert(&[available(2)]).await;
+    for wrong in [
+        "due = due + 1",
+        "bytes = bytes - 1",
+        "re_read = re_read + 1",
+        "day = day + 1",
+    ] {
+        let mut raw = bench.raw().await;
+        let statement = format!("UPDATE days SET {wrong}");
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        let faults = bench.catalog.reader().integrity().await.unwrap();
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault.starts_with("the counters of 2024-05-01 ")),
+            "{wrong}: {faults:?}"
+        );
+    }
 }

@@ -148,13 +148,13 @@ async fn of_a_newer_schema() {
     let dir = closed().await;
     let path = dir.path().join("catalog.sqlite");
     execute(&path, "PRAGMA user_version = 7").await;
-    assert_eq!(refused(&dir).await, Refusal::Newer { found: 7, known: 4 });
+    assert_eq!(refused(&dir).await, Refusal::Newer { found: 7, known: 5 });
     execute(
         &path,
         "PRAGMA user_version = 1; INSERT INTO _sqlx_migrations VALUES (9, 'later', '2030-01-01', TRUE, x'00', 1)",
     )
     .await;
-    assert_eq!(refused(&dir).await, Refusal::Newer { found: 9, known: 4 });
+    assert_eq!(refused(&dir).await, Refusal::Newer { found: 9, known: 5 });
     assert!(CatalogReader::open(&path).await.is_err());
 }
 

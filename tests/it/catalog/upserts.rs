@@ -382,3 +382,35 @@ async fn any_text_of_a_claims_end_comes_back_as_it_was() {
         .unwrap();
     assert_eq!(bench.show(2).await.row.last_error, Some(odd));
 }
+
+#[tokio::test]
+async fn several_pages_are_one_transaction_with_an_outcome_each() {
+    let bench = Bench::new().await;
+    let (one, other) = ([available(1), available(2)], [available(2), recording(3, "ongoing")]);
+    let page = |recordings| Page {
+        recordings,
+        set_aside: &[],
+        seen_at: bench.now(),
+        touch_before: bench.now(),
+    };
+    let support = workspace("support");
+    let outcomes = bench
+        .catalog
+        .upsert_pages(&support, &[page(&one[..]), page(&other[..])])
+        .await
+        .unwrap();
+    let counts: Vec<_> = outcomes.iter().map(|of| (of.counts.new, of.counts.unchanged)).collect();
+    assert_eq!(counts, [(2, 0), (1, 1)]);
+    assert_eq!(
+        (outcomes[0].claimable.len(), &outcomes[1].claimable[..]),
+        (2, &[id(2)][..])
+    );
+    let nowhere = bench
+        .catalog
+        .upsert_pages(&workspace("nowhere"), &[page(&one[..])])
+        .await;
+    assert!(
+        matches!(nowhere, Err(CatalogError::UnknownWorkspace { .. })),
+        "{nowhere:?}"
+    );
+}

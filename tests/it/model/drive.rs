@@ -172,6 +172,8 @@ impl<'a> Drive<'a> {
             .filter(|key| !before.contains(key))
             .collect();
         let may_be_all = all.apply(call, now, &taken).is_ok();
+        all.die();
+        self.model.die();
         let as_before = differences(&found, &self.model.shown(now));
         let as_after = differences(&found, &all.shown(now));
         match did {
@@ -194,8 +196,12 @@ impl<'a> Drive<'a> {
             Trouble::Dies { .. } => {
                 self.life += 1;
                 self.dir = self.volume.after_a_crash(&self.dir, self.life)?;
+                self.model.die();
             }
-            _ => self.catalog.clone().close().await?,
+            _ => {
+                self.catalog.clone().close().await?;
+                self.model.close();
+            }
         }
         self.life += 1;
         let full = matches!(trouble, Trouble::NoRoom { free_bytes, .. } if self.volume.fill(free_bytes)?);

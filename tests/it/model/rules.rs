@@ -102,12 +102,17 @@ pub(super) struct Aside {
     pub(super) open: bool,
 }
 
+/// For how long polls that say nothing new are not told to other processes, in microseconds.
+const ENTERED_EVERY: i64 = 5 * 60 * 1_000_000;
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Space {
     pub(super) rows: BTreeMap<u8, Row>,
     pub(super) aside: BTreeMap<String, Aside>,
     pub(super) last_walk: Option<Walked>,
     pub(super) last_complete_at: Option<i64>,
+    /// Both, as another process is told of them.
+    entered: (Option<Walked>, Option<i64>),
     /// When the last full walk began that came to its end.
     pub(super) full_began: Option<i64>,
     /// Up to where everything was listed, by upstream's clock.
@@ -122,6 +127,20 @@ pub(super) type PageDid = ([u64; 4], Vec<u8>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     pub(super) spaces: [Space; 2],
+}
+
+impl Model {
+    /// The process ends in order.
+    pub(super) fn close(&mut self) {
+        self.spaces.iter_mut().for_each(Space::enter_walk);
+    }
+
+    /// The process ends without a word: a poll that said nothing new may not have been told to anybody else.
+    pub(super) fn die(&mut self) {
+        for space in &mut self.spaces {
+            (space.last_walk, space.last_complete_at) = space.entered.clone();
+        }
+    }
 }
 
 fn as_listed(status: &str) -> State {
@@ -211,10 +230,26 @@ impl Space {
 
     /// Only a walk that came to its end settles anything, and never what upstream's clock had not reached when it began.
     pub(super) fn finish(&mut self, walk: &Walked) {
+        let settled = self.settled;
         self.last_walk = Some(walk.clone());
-        if walk.outcome != "complete" {
-            return;
+        if walk.outcome == "complete" {
+            self.finish_complete(walk);
         }
+        let is_idle = |walk: &Walked| !walk.full && walk.outcome == "complete";
+        let lately = walk.finished_at - ENTERED_EVERY + 1..=walk.finished_at;
+        let entered = self.entered.0.as_ref();
+        let is_told = entered.is_some_and(|entered| is_idle(entered) && lately.contains(&entered.finished_at));
+        if !(is_told && is_idle(walk) && self.settled == settled) {
+            self.enter_walk();
+        }
+    }
+
+    /// What was told of walks is known to the next process, too.
+    fn enter_walk(&mut self) {
+        self.entered = (self.last_walk.clone(), self.last_complete_at);
+    }
+
+    fn finish_complete(&mut self, walk: &Walked) {
         self.last_complete_at = Some(walk.finished_at);
         let known = self.rows.values().map(|row| row.created_at);
         self.settled = known.filter(|at| *at <= walk.asked_at).max().or(self.settled);
