@@ -43,11 +43,10 @@ impl Ticket {
     /// # Errors
     /// It is not an absolute URL.
     pub fn new(url: &str, received: Instant) -> Result<Self, InvalidUrl> {
-        let signed = SignedUrl::parse(url)?;
-        let parsed = signed.expose()?;
+        let (signed, said) = SignedUrl::parse_with(url, Said::of)?;
         Ok(Self {
-            life: stated_life(&parsed).unwrap_or(Life::Unstated { received }),
-            asks_for_checksum: asks_for_checksum(&parsed),
+            life: said.life().unwrap_or(Life::Unstated { received }),
+            asks_for_checksum: said.asks_for_checksum(),
             len_bytes: url.len(),
             url: signed,
         })
@@ -99,27 +98,49 @@ impl Ticket {
     }
 }
 
-fn query_member(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs()
-        .find_map(|(member, value)| member.eq_ignore_ascii_case(name).then(|| value.into_owned()))
+/// What a link says of itself, as far as it matters here. Of members that are repeated, the first.
+#[derive(Default)]
+struct Said {
+    signed_at: Option<String>,
+    expires_seconds: Option<String>,
+    signed_headers: Option<String>,
 }
 
-fn stated_life(url: &Url) -> Option<Life> {
-    let signed_at = Timestamp::from_amz_date(&query_member(url, "X-Amz-Date")?)?;
-    let seconds: u64 = query_member(url, "X-Amz-Expires")?.parse().ok()?;
-    let whole = Duration::from_secs(seconds.min(LONGEST_LIFE_SECONDS));
-    Some(Life::Stated {
-        until: signed_at.after(whole),
-        whole,
-    })
-}
+impl Said {
+    fn of(url: &Url) -> Self {
+        let mut said = Self::default();
+        for (name, value) in url.query_pairs() {
+            let member = if name.eq_ignore_ascii_case("X-Amz-Date") {
+                &mut said.signed_at
+            } else if name.eq_ignore_ascii_case("X-Amz-Expires") {
+                &mut said.expires_seconds
+            } else if name.eq_ignore_ascii_case("X-Amz-SignedHeaders") {
+                &mut said.signed_headers
+            } else {
+                continue;
+            };
+            member.get_or_insert_with(|| value.into_owned());
+        }
+        said
+    }
 
-fn asks_for_checksum(url: &Url) -> bool {
-    query_member(url, "X-Amz-SignedHeaders").is_some_and(|headers| {
-        headers
-            .split(';')
-            .any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode"))
-    })
+    fn life(&self) -> Option<Life> {
+        let signed_at = Timestamp::from_amz_date(self.signed_at.as_deref()?)?;
+        let seconds: u64 = self.expires_seconds.as_deref()?.parse().ok()?;
+        let whole = Duration::from_secs(seconds.min(LONGEST_LIFE_SECONDS));
+        Some(Life::Stated {
+            until: signed_at.after(whole),
+            whole,
+        })
+    }
+
+    fn asks_for_checksum(&self) -> bool {
+        self.signed_headers.as_deref().is_some_and(|headers| {
+            headers
+                .split(';')
+                .any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode"))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -97,9 +97,17 @@ pub struct FetchJob {
     pub ticket: Option<Ticket>,
     /// Where it is one of many without a link: when those were created, so that one request may bring links for all.
     pub backlog: Option<Window>,
+    /// Whether something may stand at its name already, to be adopted rather than fetched.
+    pub may_be_stored: bool,
     /// What it takes up while it is fetched. Dropped once the body is whole and found good: making it durable keeps no other
     /// waiting.
     pub place: Box<dyn Any + Send + Sync>,
+}
+
+impl FetchJob {
+    fn key(&self) -> StoreKey {
+        StoreKey::new(&self.recording, self.history.created_at, self.format)
+    }
 }
 
 /// A span of creation times.
@@ -246,6 +254,18 @@ impl Fetcher {
         Ok(self.store.reserve(0).await?)
     }
 
+    /// Sees at whose names nothing stands, so that what a crash left is not looked for with each of them.
+    ///
+    /// # Errors
+    /// The machine cannot look.
+    pub async fn look_for_stored(&self, jobs: &mut [&mut FetchJob]) -> Result<(), FetchError> {
+        let keys = jobs.iter().map(|job| job.key()).collect();
+        for (job, standing) in jobs.iter_mut().zip(self.store.standing_at(keys).await?) {
+            job.may_be_stored = standing;
+        }
+        Ok(())
+    }
+
     /// Fetches one recording to its final name, or adopts the file a crash left there.
     ///
     /// Returns within the total timeout. `stop` ends it at the next chunk; storing, once begun, is finished. Not
@@ -254,8 +274,10 @@ impl Fetcher {
     /// # Errors
     /// Says why nothing is stored, and whose fault that is.
     pub async fn fetch(&self, job: FetchJob, stop: &CancellationToken) -> Result<StoredObject, FetchError> {
-        let key = StoreKey::new(&job.recording, job.history.created_at, job.format);
-        if let Some(object) = self.store.adopt(&key, &job.recording).await? {
+        let key = job.key();
+        if job.may_be_stored
+            && let Some(object) = self.store.adopt(&key, &job.recording).await?
+        {
             tracing::info!(
                 workspace.name = %job.recording.workspace, recording.id = %job.recording.id,
                 "adopted a stored body whose row had not been written"

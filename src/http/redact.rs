@@ -27,11 +27,19 @@ impl SignedUrl {
     /// # Errors
     /// It is not an absolute URL, or absurdly long.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+        Self::parse_with(text, |_| ()).map(|(link, ())| link)
+    }
+
+    /// Takes a link, and what is read from it while it is taken apart.
+    ///
+    /// # Errors
+    /// As [`SignedUrl::parse`].
+    pub fn parse_with<T>(text: &str, read: impl FnOnce(&Url) -> T) -> Result<(Self, T), InvalidUrl> {
         if text.len() > MAX_URL_BYTES {
             return Err(InvalidUrl);
         }
-        Url::parse(text).map_err(|_| InvalidUrl)?;
-        Ok(Self(text.into()))
+        let read = read(&Url::parse(text).map_err(|_| InvalidUrl)?);
+        Ok((Self(text.into()), read))
     }
 
     /// The link itself, for the request that uses it and for nothing else.

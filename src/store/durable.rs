@@ -17,6 +17,7 @@ use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::RenameFlags;
+use rustix::fs::ResolveFlags;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -55,6 +56,17 @@ const FOLDER: OFlags = OFlags::RDONLY
 /// Opens a folder. A link or anything else that is no folder is `ENOTDIR` or `ELOOP`.
 pub(super) fn open_folder(parent: &File, name: &str) -> io::Result<File> {
     Ok(rustix::fs::openat(parent, name, FOLDER, Mode::empty())?.into())
+}
+
+/// Opens a folder below another by its names, in one step; `None` where the kernel cannot do that. No link on the way is
+/// followed: it is `ELOOP`.
+pub(super) fn open_below(parent: &File, path: &str) -> Option<io::Result<File>> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match rustix::fs::openat2(parent, path, FOLDER, Mode::empty(), resolve) {
+        // Older kernels, and sandboxes that do not know the call.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => None,
+        opened => Some(opened.map(File::from).map_err(io::Error::from)),
+    }
 }
 
 /// Opens a folder by its resolved path.

@@ -307,6 +307,23 @@ impl Store {
         StagedBody::begin(Arc::clone(&self.root), plan)
     }
 
+    /// For each key, whether anything stands at its body's name, in their order: where nothing does, there is nothing to
+    /// adopt. Where that cannot be told, something does.
+    ///
+    /// # Errors
+    /// Of kind `Local` when the machine cannot start a thread.
+    pub async fn standing_at(&self, keys: Vec<StoreKey>) -> Result<Vec<bool>, StoreError> {
+        let root = Arc::clone(&self.root);
+        on_disk("look at", move || {
+            let is_taken = |key: &StoreKey| {
+                let standing = durable::stat(&root.folder, &key.to_string());
+                !matches!(standing, Ok(None))
+            };
+            Ok(keys.iter().map(is_taken).collect())
+        })
+        .await
+    }
+
     /// Takes a body that an earlier process published and did not live to report: one that lies at its name with a
     /// sidecar that names this recording and describes these very bytes. Re-reads the body. Runs to its end once begun.
     ///

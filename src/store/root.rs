@@ -124,21 +124,31 @@ impl Root {
         if self.durable { file.sync_all() } else { Ok(()) }
     }
 
-    /// Opens the folder of a key from the archive down, one part at a time; `None` where it does not exist.
+    /// Opens the folder of a key from the archive down; `None` where it does not exist.
     pub(super) fn open_folder(&self, key: &StoreKey) -> io::Result<Option<File>> {
+        let path = key.folders().collect::<Vec<_>>().join("/");
+        let opened = durable::open_below(&self.folder, &path).unwrap_or_else(|| self.step_down(key));
+        match opened {
+            Ok(folder) => Ok(Some(folder)),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Opens the folder of a key one part at a time.
+    fn step_down(&self, key: &StoreKey) -> io::Result<File> {
         let mut at = self.folder.try_clone()?;
         for name in key.folders() {
-            at = match durable::open_folder(&at, name) {
-                Ok(folder) => folder,
-                Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(refused) => return Err(refused),
-            };
+            at = durable::open_folder(&at, name)?;
         }
-        Ok(Some(at))
+        Ok(at)
     }
 
     /// As [`Self::open_folder`], and makes what is missing.
     pub(super) fn make_folder(&self, key: &StoreKey) -> io::Result<File> {
+        if let Some(folder) = self.open_folder(key)? {
+            return Ok(folder);
+        }
         let mut at = self.folder.try_clone()?;
         let mut path = String::new();
         for name in key.folders() {
@@ -160,21 +170,22 @@ impl Root {
     /// A folder that exists may still be one that another task, or a process that was killed, has made and not
     /// synced: only what this process has synced itself is left out.
     pub(super) fn sync_folders(&self, key: &StoreKey, folder: &File) -> io::Result<()> {
-        let mut at = self.folder.try_clone()?;
         let mut path = String::new();
-        let mut synced = Vec::new();
-        for name in key.folders() {
+        let mut unsynced = Vec::new();
+        for (depth, name) in key.folders().enumerate() {
             path = format!("{path}/{name}");
-            if !self
-                .durable_folders
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&path)
-            {
-                at.sync_all()?;
-                synced.push(path.clone());
+            let known = self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner);
+            if !known.contains(&path) {
+                unsynced.push((depth, path.clone()));
             }
-            at = durable::open_folder(&at, name)?;
+        }
+        // Only the first body of a day comes by here.
+        for (depth, _) in &unsynced {
+            let mut at = self.folder.try_clone()?;
+            for name in key.folders().take(*depth) {
+                at = durable::open_folder(&at, name)?;
+            }
+            self.sync_file(&at)?;
         }
         if self.durable {
             self.syncs.sync(&path, folder)?;
@@ -183,7 +194,7 @@ impl Root {
         if known.len() > MOST_DURABLE_FOLDERS {
             known.clear();
         }
-        known.extend(synced);
+        known.extend(unsynced.into_iter().map(|(_, path)| path));
         Ok(())
     }
 }

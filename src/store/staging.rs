@@ -29,8 +29,11 @@ use crate::domain::key::StoreKey;
 use crate::domain::recording::Format;
 use crate::domain::report::StoredObject;
 
-/// How much of a body is held in memory between writes.
+/// How much of a body is held in memory between writes, in bytes.
 pub const BUFFER_BYTES: usize = 256 * 1024;
+
+/// In how many pieces: a host that sends byte by byte makes us hold more than its bytes.
+const BUFFER_PIECES: usize = 256;
 
 /// What is known of a body before it comes.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +162,9 @@ struct Receiving {
     root: Arc<Root>,
     /// Made by the first write, so that a small body takes one turn on a blocking thread.
     staged: Option<StagedFile>,
-    buffer: Vec<u8>,
+    /// As they came, so that no byte is copied on its way.
+    pieces: Vec<Bytes>,
+    held_bytes: usize,
     written_bytes: u64,
     leading: Vec<u8>,
     sha256: Sha256,
@@ -172,7 +177,8 @@ impl Receiving {
         Self {
             root,
             staged: None,
-            buffer: Vec::new(),
+            pieces: Vec::new(),
+            held_bytes: 0,
             written_bytes: 0,
             leading: Vec::new(),
             sha256: Sha256::new(),
@@ -183,34 +189,36 @@ impl Receiving {
 
     /// Writes what is in memory, and hashes it. Blocks.
     fn flush(mut self) -> Result<Self, StoreError> {
-        if self.buffer.is_empty() && self.staged.is_some() {
+        if self.is_flushed() {
             return Ok(self);
         }
         if self.root.min_free_bytes() > 0 {
-            local::check_space(&self.root, self.buffer.len() as u64)?;
+            local::check_space(&self.root, self.held_bytes as u64)?;
         }
         let staged = match &mut self.staged {
             Some(staged) => staged,
             none => none.insert(StagedFile::create(&self.root)?),
         };
-        staged.write(&self.buffer)?;
-        self.sha256.update(&self.buffer);
-        if let Some(md5) = &mut self.md5 {
-            md5.update(&self.buffer);
+        for piece in self.pieces.drain(..) {
+            staged.write(&piece)?;
+            self.sha256.update(&piece);
+            if let Some(md5) = &mut self.md5 {
+                md5.update(&piece);
+            }
+            if let Some(mp3) = &mut self.mp3 {
+                mp3.update(&piece);
+            }
+            let leading = (audio::LEADING_BYTES - self.leading.len()).min(piece.len());
+            self.leading.extend_from_slice(&piece[..leading]);
+            self.written_bytes += piece.len() as u64;
         }
-        if let Some(mp3) = &mut self.mp3 {
-            mp3.update(&self.buffer);
-        }
-        let leading = (audio::LEADING_BYTES - self.leading.len()).min(self.buffer.len());
-        self.leading.extend_from_slice(&self.buffer[..leading]);
-        self.written_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.held_bytes = 0;
         Ok(self)
     }
 
     /// Whether all that came is in a file.
-    const fn is_flushed(&self) -> bool {
-        self.buffer.is_empty() && self.staged.is_some()
+    fn is_flushed(&self) -> bool {
+        self.pieces.is_empty() && self.staged.is_some()
     }
 
     /// What the bytes written so far are.
@@ -241,7 +249,7 @@ impl StagedBody {
         self.received_bytes
     }
 
-    /// Takes the next bytes of the body. Most calls only copy them; one in 256 KiB writes.
+    /// Takes the next bytes of the body. Most calls only hold them; one in 256 KiB writes.
     ///
     /// Not cancel-safe: a body whose write was cut off cannot be gone on with, and its file is removed.
     ///
@@ -260,17 +268,13 @@ impl StagedBody {
                 reason,
             ));
         }
-        let mut rest = &chunk[..];
-        while !rest.is_empty() {
-            let mut state = self.state.take().ok_or_else(cut_off)?;
-            let taken = rest.len().min(BUFFER_BYTES - state.buffer.len());
-            state.buffer.extend_from_slice(&rest[..taken]);
-            rest = &rest[taken..];
-            if state.buffer.len() == BUFFER_BYTES {
-                state = on_disk("write to", move || state.flush()).await?;
-            }
-            self.state = Some(state);
+        let mut state = self.state.take().ok_or_else(cut_off)?;
+        state.held_bytes += chunk.len();
+        state.pieces.push(chunk);
+        if state.held_bytes >= BUFFER_BYTES || state.pieces.len() >= BUFFER_PIECES {
+            state = on_disk("write to", move || state.flush()).await?;
         }
+        self.state = Some(state);
         Ok(())
     }
 
@@ -324,8 +328,8 @@ pub struct SealedBody {
 }
 
 impl SealedBody {
-    /// Syncs the body and its sidecar, at the same time, gives both their names and makes the names durable, together with
-    /// those of others that are published then.
+    /// Syncs the sidecar and the body, gives both their names and makes the names durable, together with those of others
+    /// that are published then.
     ///
     /// A body of the same bytes that stands there already is adopted. Runs to its end once begun, also when the future
     /// is dropped. The archive may then hold the body without the caller knowing; [`super::Store::adopt`] finds it.
@@ -336,18 +340,10 @@ impl SealedBody {
     pub async fn publish(self, key: &StoreKey, note: SidecarNote) -> Result<StoredObject, StoreError> {
         let key = key.clone();
         let Self { facts, staged } = self;
-        let published = tokio::spawn(async move {
-            let root = Arc::clone(&staged.root);
-            let (of, its_key) = (facts.clone(), key.clone());
-            let (body, beside) = tokio::join!(
-                on_disk("sync", move || staged.sync()),
-                on_disk("describe", move || local::stage_sidecar(&root, &of, &its_key, note)),
-            );
-            let (body, beside) = (body?, beside?);
-            on_disk("publish in", move || local::publish(body, &facts, beside, &key)).await
-        });
-        published
-            .await
-            .unwrap_or_else(|ended| Err(StoreError::local("publish in", STAGING, io::Error::other(ended))))
+        on_disk("publish in", move || {
+            let beside = local::stage_sidecar(&staged.root, &facts, &key, note)?;
+            local::publish(staged.sync()?, &facts, beside, &key)
+        })
+        .await
     }
 }
