@@ -36,7 +36,7 @@ fn mix_stage(bench: &Bench<'_>, name: &str) -> Result<Stage> {
 
 /// Archives a stage and keeps it.
 fn kept(bench: &Bench<'_>, stage: &Stage, dir: &Path) -> Result<Archiver> {
-    let archiver = Archiver::set_up(&bench.options.birdkeep, dir, &settings(stage, Some(16)))?;
+    let archiver = Archiver::set_up(bench.birdkeep, dir, &settings(stage, Some(16)))?;
     run::measure(&archiver.once(), dir)?.well()?;
     media::check_all(stage.set, dir)?;
     Ok(archiver)
@@ -78,7 +78,7 @@ pub fn resume(bench: &Bench<'_>) -> Result<Measured> {
     let stage = mix_stage(bench, "resume")?;
     let killed = "killed and resumed";
     for round in 1..=bench.options.rounds {
-        let program = &bench.options.birdkeep;
+        let program = bench.birdkeep;
         let set = settings(&stage, Some(16));
         let whole = archive(bench, &stage, program, ("resume", round, BIRDKEEP), &set, &["--once"])?;
         let half = Duration::from_secs_f64(whole.get(WALL).copied().unwrap_or(0.0) / 2.0);

@@ -26,7 +26,7 @@ pub fn requests(bench: &Bench<'_>) -> Result<Measured> {
     let set = bench.set(Kind::Dust, 100_000, 1_000);
     let stage = Stage::set_up(bench.scratch, "requests", set, Way::Plain, Links::Dead, Duration::ZERO)?;
     let dir = bench.folder("requests", 1, BIRDKEEP)?;
-    let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, None))?;
+    let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, None))?;
     let mut figures = run::measure(&archiver.once(), &dir)?.well()?.figures;
     media::check_all(set, &dir)?;
     run::empty_files(&dir)?;
@@ -56,7 +56,7 @@ pub fn half_dead(bench: &Bench<'_>) -> Result<Measured> {
     for round in 1..=bench.options.rounds {
         for (name, stage) in [(without, &alive), (BIRDKEEP, &half)] {
             stage.api.forget()?;
-            let program = &bench.options.birdkeep;
+            let program = bench.birdkeep;
             let place = ("half-dead", round, name);
             let figures = archive(bench, stage, program, place, &settings(stage, Some(16)), &["--once"])?;
             measured.enter(name, round, figures);
