@@ -23,7 +23,6 @@ use crate::report::Goal;
 use crate::report::Measured;
 use crate::run;
 use crate::run::Figures;
-use crate::run::REQUESTS;
 use crate::run::WALL;
 use crate::sets::Kind;
 use crate::stage::Stage;
@@ -55,10 +54,9 @@ pub fn second_pass(bench: &Bench<'_>) -> Result<Measured> {
         media::check_all(stage.set, &theirs)?;
     }
     for round in 1..=bench.options.rounds {
-        let before = stage.api.counters()?.requests();
+        let before = stage.api.counters()?;
         let mut figures = run::measure(&archiver.once(), &ours)?.well()?.figures;
-        let asked = u32::try_from(stage.api.counters()?.requests() - before)?;
-        figures.insert(REQUESTS.to_owned(), f64::from(asked));
+        stage.api.counters()?.enter(before, &mut figures);
         measured.enter(BIRDKEEP, round, figures);
         for peer in &peers {
             let ended = run::measure(&peer.command(&stage.lists, &theirs, 16), &theirs)?;

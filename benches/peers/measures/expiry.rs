@@ -8,6 +8,7 @@ use super::BIRDKEEP;
 use super::Bench;
 use super::downloads::archive;
 use super::downloads::settings;
+use crate::api::Counters;
 use crate::archiver::Archiver;
 use crate::items::Links;
 use crate::media;
@@ -30,16 +31,7 @@ pub fn requests(bench: &Bench<'_>) -> Result<Measured> {
     let mut figures = run::measure(&archiver.once(), &dir)?.well()?.figures;
     media::check_all(set, &dir)?;
     run::empty_files(&dir)?;
-    let asked = stage.api.counters()?;
-    for (name, count) in [
-        (REQUESTS, asked.requests()),
-        ("pages", asked.pages),
-        ("pages of windows", asked.window_pages),
-        ("single recordings", asked.items),
-        ("connections", asked.connections),
-    ] {
-        figures.insert(name.to_owned(), f64::from(u32::try_from(count)?));
-    }
+    stage.api.counters()?.enter(Counters::default(), &mut figures);
     measured.enter(BIRDKEEP, 1, figures);
     measured.goals = vec![Goal::most("API requests", (BIRDKEEP, REQUESTS), 3_100.0)];
     Ok(measured)
