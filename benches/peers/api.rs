@@ -23,6 +23,8 @@ use birdkeep::domain::clock::Timestamp;
 
 use super::items::Items;
 use super::items::Links;
+use super::run::Figures;
+use super::run::REQUESTS;
 use super::sets::Set;
 
 const DEFAULT_LIMIT: u64 = 10;
@@ -47,6 +49,17 @@ impl Counters {
     /// All requests.
     pub const fn requests(self) -> u64 {
         self.pages + self.window_pages + self.items + self.other
+    }
+
+    /// Enters what was asked since `before`: all, and of what kinds.
+    pub fn enter(self, before: Self, figures: &mut Figures) {
+        let mut enter = |name: &str, now: u64, then: u64| {
+            let count = u32::try_from(now.saturating_sub(then)).unwrap_or(u32::MAX);
+            figures.insert(name.to_owned(), f64::from(count));
+        };
+        enter(REQUESTS, self.requests(), before.requests());
+        enter("of these windows", self.window_pages, before.window_pages);
+        enter("single recordings", self.items, before.items);
     }
 }
 

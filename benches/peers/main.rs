@@ -13,6 +13,7 @@ mod machine;
 mod measures;
 mod media;
 mod options;
+mod program;
 mod report;
 mod rows;
 mod run;
@@ -57,14 +58,21 @@ fn end_with_parent() {
 
 fn measure_all(options: &Options) -> Result<()> {
     let scratch = stage::Scratch::new()?;
+    let birdkeep = match (&options.birdkeep, options.measures.is_empty()) {
+        (Some(given), _) => fs::canonicalize(given)?,
+        (None, true) => return Ok(()),
+        (None, false) => program::release(scratch.path())?,
+    };
     let mut all: Vec<Measured> = Vec::new();
     let mut failed = Vec::new();
     for measure in &options.measures {
         tell(&format!("{}: {}", measure.name, measure.about));
-        match (measure.run)(&measures::Bench {
+        let bench = measures::Bench {
+            birdkeep: &birdkeep,
             scratch: &scratch,
             options,
-        }) {
+        };
+        match (measure.run)(&bench) {
             Ok(measured) => {
                 say(&measured.tables());
                 all.push(measured);

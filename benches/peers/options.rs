@@ -29,7 +29,7 @@ struct Line {
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
 
-    /// The birdkeep to measure [default: the one that was built with this benchmark]
+    /// The birdkeep to measure [default: what `cargo build --release` makes of this tree]
     #[arg(long, value_name = "PROGRAM")]
     birdkeep: Option<PathBuf>,
 
@@ -52,7 +52,7 @@ pub struct Options {
     pub rounds: u32,
     pub quick: bool,
     pub peers: Vec<String>,
-    pub birdkeep: PathBuf,
+    pub birdkeep: Option<PathBuf>,
     pub beside: Option<PathBuf>,
     pub out: PathBuf,
 }
@@ -86,7 +86,7 @@ impl Options {
             rounds: if line.quick { 1 } else { line.rounds.max(1) },
             quick: line.quick,
             peers: line.peers,
-            birdkeep: line.birdkeep.unwrap_or_else(|| env!("CARGO_BIN_EXE_birdkeep").into()),
+            birdkeep: line.birdkeep,
             beside: line.beside,
             out: line.out.unwrap_or_else(|| target.join("peers.json")),
         })

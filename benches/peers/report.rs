@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::run::Figures;
-use super::run::OTHER;
 
 /// One run of one contender.
 #[derive(Debug, Clone, Serialize)]
@@ -92,12 +91,15 @@ impl Measured {
 
     /// Enters a run.
     pub fn enter(&mut self, contender: &str, round: u32, figures: Figures) {
-        let other = figures
-            .get(OTHER)
-            .map_or_else(String::new, |other| format!(", other {other:.0} %"));
-        let shown = figures.iter().find(|(name, _)| name.as_str() == super::run::WALL);
-        let wall = shown.map_or_else(String::new, |(_, wall)| format!(" {wall:.3} s"));
-        super::tell(&format!("  {} round {round} {contender}:{wall}{other}", self.name));
+        let told: Vec<String> = figures
+            .iter()
+            .map(|(name, figure)| format!("{name} {}", number(*figure)))
+            .collect();
+        super::tell(&format!(
+            "  {} round {round} {contender}: {}",
+            self.name,
+            told.join(", ")
+        ));
         self.rows.push(Row {
             contender: contender.to_owned(),
             round,

@@ -39,6 +39,11 @@ impl Scratch {
         Ok(Self { dir, authority })
     }
 
+    /// Where everything of this run lies.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A fresh folder.
     ///
     /// # Errors
@@ -59,18 +64,14 @@ impl Scratch {
     /// The folder of the bodies of a set, which are written where they are not there yet.
     fn bodies(&self, set: Set) -> Result<PathBuf> {
         let dir = self.dir.path().join(format!("bodies-{set}"));
-        if set.kind != Kind::Rows && !dir.exists() {
-            super::tell(&format!("writing {set}: {} MB", set.total_bytes() / 1_000_000));
-            media::write_bodies(set, &dir)?;
-        }
-        fs::create_dir_all(&dir)?;
-        // What is published while a set is served has bodies of the mix.
-        let published = Set {
-            kind: Kind::Mix,
-            count: 100,
-        };
-        if set.kind == Kind::Rows {
-            media::write_bodies(published, &dir)?;
+        if !dir.exists() {
+            super::tell(&format!("writing the bodies of {set}"));
+            // What is published while a set without bodies is served has some of the mix.
+            let published = Set {
+                kind: Kind::Mix,
+                count: 100,
+            };
+            media::write_bodies(if set.bodies() == 0 { published } else { set }, &dir)?;
         }
         Ok(dir)
     }

@@ -23,6 +23,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/logging.md",
     "docs/notify.md",
     "docs/operate.md",
+    "docs/performance.md",
     "docs/restore.md",
     "docs/troubleshooting.md",
     "docs/upgrade.md",
@@ -187,6 +188,7 @@ fn every_key_that_the_documents_name_exists() {
         "docs/install.md",
         "docs/completeness.md",
         "docs/operate.md",
+        "docs/performance.md",
         "docs/reliability.md",
         "SECURITY.md",
     ] {

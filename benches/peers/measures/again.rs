@@ -23,7 +23,6 @@ use crate::report::Goal;
 use crate::report::Measured;
 use crate::run;
 use crate::run::Figures;
-use crate::run::REQUESTS;
 use crate::run::WALL;
 use crate::sets::Kind;
 use crate::stage::Stage;
@@ -36,7 +35,7 @@ fn mix_stage(bench: &Bench<'_>, name: &str) -> Result<Stage> {
 
 /// Archives a stage and keeps it.
 fn kept(bench: &Bench<'_>, stage: &Stage, dir: &Path) -> Result<Archiver> {
-    let archiver = Archiver::set_up(&bench.options.birdkeep, dir, &settings(stage, Some(16)))?;
+    let archiver = Archiver::set_up(bench.birdkeep, dir, &settings(stage, Some(16)))?;
     run::measure(&archiver.once(), dir)?.well()?;
     media::check_all(stage.set, dir)?;
     Ok(archiver)
@@ -55,10 +54,9 @@ pub fn second_pass(bench: &Bench<'_>) -> Result<Measured> {
         media::check_all(stage.set, &theirs)?;
     }
     for round in 1..=bench.options.rounds {
-        let before = stage.api.counters()?.requests();
+        let before = stage.api.counters()?;
         let mut figures = run::measure(&archiver.once(), &ours)?.well()?.figures;
-        let asked = u32::try_from(stage.api.counters()?.requests() - before)?;
-        figures.insert(REQUESTS.to_owned(), f64::from(asked));
+        stage.api.counters()?.enter(before, &mut figures);
         measured.enter(BIRDKEEP, round, figures);
         for peer in &peers {
             let ended = run::measure(&peer.command(&stage.lists, &theirs, 16), &theirs)?;
@@ -78,7 +76,7 @@ pub fn resume(bench: &Bench<'_>) -> Result<Measured> {
     let stage = mix_stage(bench, "resume")?;
     let killed = "killed and resumed";
     for round in 1..=bench.options.rounds {
-        let program = &bench.options.birdkeep;
+        let program = bench.birdkeep;
         let set = settings(&stage, Some(16));
         let whole = archive(bench, &stage, program, ("resume", round, BIRDKEEP), &set, &["--once"])?;
         let half = Duration::from_secs_f64(whole.get(WALL).copied().unwrap_or(0.0) / 2.0);

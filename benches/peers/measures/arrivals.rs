@@ -66,7 +66,7 @@ pub fn fresh(bench: &Bench<'_>) -> Result<Measured> {
 /// Publishes one recording after the other, until there are enough or that many pages were listed.
 fn wait_for_some(bench: &Bench<'_>, dir: &Path, stage: &Stage, samples: u64, until_pages: u64) -> Result<Figures> {
     let interval = format!("{INTERVAL_MS}ms");
-    let archiver = Archiver::set_up(&bench.options.birdkeep, dir, &idle::at_rest(&stage.api_url, &interval))?;
+    let archiver = Archiver::set_up(bench.birdkeep, dir, &idle::at_rest(&stage.api_url, &interval))?;
     let mut daemon = Daemon::start(&archiver, &[])?;
     daemon.until("the first poll", || Ok(stage.api.counters()?.pages >= 3))?;
     let mut times = Vec::new();

@@ -47,8 +47,7 @@ pub fn archive(
     let ended = run::measure(&archiver.command(args), &dir)?;
     let after = stage.api.counters()?;
     let mut figures = ended.well().with_context(|| name.to_owned())?.figures;
-    let asked = u32::try_from(after.requests() - before.requests()).unwrap_or(u32::MAX);
-    figures.insert(REQUESTS.to_owned(), f64::from(asked));
+    after.enter(before, &mut figures);
     media::check_all(stage.set, &dir)?;
     run::empty_files(&dir)?;
     Ok(figures)

@@ -29,7 +29,7 @@ const NOT_DURABLE: &str = "--not-durable";
 /// The same program twice.
 pub fn price(bench: &Bench<'_>) -> Result<Measured> {
     let mut measured = Measured::new("durability");
-    let known = Command::new(&bench.options.birdkeep)
+    let known = Command::new(bench.birdkeep)
         .args(["--once", NOT_DURABLE, "--help"])
         .output()?;
     if !known.status.success() {
@@ -51,7 +51,7 @@ pub fn price(bench: &Bench<'_>) -> Result<Measured> {
     for round in 1..=bench.options.rounds {
         for (name, args) in [(BIRDKEEP, &["--once"][..]), (without, &["--once", NOT_DURABLE])] {
             let place = ("durability", round, name);
-            let program = &bench.options.birdkeep;
+            let program = bench.birdkeep;
             let figures = archive(bench, &stage, program, place, &settings(&stage, Some(16)), args)?;
             measured.enter(name, round, figures);
         }
@@ -79,7 +79,7 @@ pub fn flushes(bench: &Bench<'_>) -> Result<Measured> {
             Duration::ZERO,
         )?;
         let dir = bench.folder("flushes", 1, name)?;
-        let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, Some(16)))?;
+        let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, Some(16)))?;
         let trace = dir.with_extension("strace");
         let once = archiver.once();
         let mut traced = Command::new("strace");

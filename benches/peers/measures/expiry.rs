@@ -8,6 +8,7 @@ use super::BIRDKEEP;
 use super::Bench;
 use super::downloads::archive;
 use super::downloads::settings;
+use crate::api::Counters;
 use crate::archiver::Archiver;
 use crate::items::Links;
 use crate::media;
@@ -26,20 +27,11 @@ pub fn requests(bench: &Bench<'_>) -> Result<Measured> {
     let set = bench.set(Kind::Dust, 100_000, 1_000);
     let stage = Stage::set_up(bench.scratch, "requests", set, Way::Plain, Links::Dead, Duration::ZERO)?;
     let dir = bench.folder("requests", 1, BIRDKEEP)?;
-    let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, None))?;
+    let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, None))?;
     let mut figures = run::measure(&archiver.once(), &dir)?.well()?.figures;
     media::check_all(set, &dir)?;
     run::empty_files(&dir)?;
-    let asked = stage.api.counters()?;
-    for (name, count) in [
-        (REQUESTS, asked.requests()),
-        ("pages", asked.pages),
-        ("pages of windows", asked.window_pages),
-        ("single recordings", asked.items),
-        ("connections", asked.connections),
-    ] {
-        figures.insert(name.to_owned(), f64::from(u32::try_from(count)?));
-    }
+    stage.api.counters()?.enter(Counters::default(), &mut figures);
     measured.enter(BIRDKEEP, 1, figures);
     measured.goals = vec![Goal::most("API requests", (BIRDKEEP, REQUESTS), 3_100.0)];
     Ok(measured)
@@ -56,7 +48,7 @@ pub fn half_dead(bench: &Bench<'_>) -> Result<Measured> {
     for round in 1..=bench.options.rounds {
         for (name, stage) in [(without, &alive), (BIRDKEEP, &half)] {
             stage.api.forget()?;
-            let program = &bench.options.birdkeep;
+            let program = bench.birdkeep;
             let place = ("half-dead", round, name);
             let figures = archive(bench, stage, program, place, &settings(stage, Some(16)), &["--once"])?;
             measured.enter(name, round, figures);

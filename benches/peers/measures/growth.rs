@@ -45,7 +45,7 @@ pub fn backfill(bench: &Bench<'_>) -> Result<Measured> {
             let name = format!("backfill/{round}-{count}");
             let stage = Stage::set_up(bench.scratch, &name, set, Way::Plain, Links::Alive, Duration::ZERO)?;
             let dir = bench.folder("backfill", round, &format!("birdkeep-{count}"))?;
-            let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, None))?;
+            let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, None))?;
             let ended = run::measure(&archiver.once(), &dir)?.well()?;
             ensure!(rows::count(&archiver.catalog())? == *count, "rows are missing");
             walls.push(ended.figures.get(WALL).copied().unwrap_or(0.0));
@@ -89,7 +89,7 @@ pub fn walk_latency(bench: &Bench<'_>) -> Result<Measured> {
     let least = "pages × 30 ms";
     for round in 1..=bench.options.rounds {
         let dir = bench.folder("walk-latency", round, BIRDKEEP)?;
-        let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, None))?;
+        let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, None))?;
         let before = stage.api.counters()?.pages;
         let ended = run::measure(&archiver.once(), &dir)?.well()?;
         let pages = u32::try_from(stage.api.counters()?.pages - before)?;

@@ -71,7 +71,7 @@ pub fn archived(bench: &Bench<'_>, count: u64) -> Result<PathBuf> {
         Duration::ZERO,
     )?;
     let dir = bench.scratch.folder(&name)?;
-    let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &settings(&stage, None))?;
+    let archiver = Archiver::set_up(bench.birdkeep, &dir, &settings(&stage, None))?;
     run::measure(&archiver.once(), &dir)?.well()?;
     rows::pretend_archived(&archiver.catalog())?;
     Ok(dir)
@@ -123,7 +123,7 @@ pub fn poll(bench: &Bench<'_>) -> Result<Measured> {
 }
 
 fn watch(bench: &Bench<'_>, dir: &Path, stage: &Stage) -> Result<Figures> {
-    let archiver = Archiver::set_up(&bench.options.birdkeep, dir, &at_rest(&stage.api_url, "1s"))?;
+    let archiver = Archiver::set_up(bench.birdkeep, dir, &at_rest(&stage.api_url, "1s"))?;
     let mut daemon = Daemon::start(&archiver, &[])?;
     // The first polls take in that the list now says otherwise than the walk before.
     daemon.until("the first polls", || Ok(stage.api.counters()?.pages >= 5))?;
@@ -164,7 +164,7 @@ pub fn startup(bench: &Bench<'_>) -> Result<Measured> {
     for round in 1..=bench.options.rounds {
         for (count, label) in sizes {
             let dir = archived(bench, count)?;
-            let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &at_rest(&base_url, "60s"))?;
+            let archiver = Archiver::set_up(bench.birdkeep, &dir, &at_rest(&base_url, "60s"))?;
             let mut times = Vec::new();
             for _ in 0..10 {
                 let begun = Instant::now();
@@ -193,7 +193,7 @@ pub fn queries(bench: &Bench<'_>) -> Result<Measured> {
     let mut measured = Measured::new("queries");
     let (count, label) = sizes(bench)[1];
     let dir = archived(bench, count)?;
-    let archiver = Archiver::set_up(&bench.options.birdkeep, &dir, &at_rest("http://127.0.0.1:9", "60s"))?;
+    let archiver = Archiver::set_up(bench.birdkeep, &dir, &at_rest("http://127.0.0.1:9", "60s"))?;
     // That of a recording in the middle of the set.
     let found = rows::sqlite3(
         &archiver.catalog(),

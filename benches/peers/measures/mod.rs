@@ -129,6 +129,8 @@ pub const ALL: &[Measure] = &[
 
 /// What a measure is given.
 pub struct Bench<'a> {
+    /// The program that is measured.
+    pub birdkeep: &'a Path,
     pub scratch: &'a Scratch,
     pub options: &'a Options,
 }
@@ -147,9 +149,7 @@ impl Bench<'_> {
     /// The birdkeeps to measure, each with its name.
     pub fn birdkeeps(&self) -> Vec<(&'static str, &Path)> {
         let beside = self.options.beside.as_deref().map(|path| (BESIDE, path));
-        std::iter::once((BIRDKEEP, self.options.birdkeep.as_path()))
-            .chain(beside)
-            .collect()
+        std::iter::once((BIRDKEEP, self.birdkeep)).chain(beside).collect()
     }
 
     /// Those of some peers that are asked for and installed; notes what is left out.
