@@ -43,8 +43,9 @@ use crate::store::StoreReader;
 /// Rows chosen, and noted, at a time.
 const BATCH: u32 = 64;
 
-/// Bodies read at the same time where no rate is set.
-const AT_ONCE: usize = 2;
+/// Bodies read at the same time: twice as many as are hashed at a time on two cores, so that the disk is never waited for
+/// alone.
+const AT_ONCE: usize = 4;
 
 /// What to re-read.
 #[derive(Debug, Clone)]
@@ -173,24 +174,31 @@ impl Verifier {
             None => None,
         };
         let mut report = VerifyReport::default();
-        let mut last = None;
-        while left > 0 && !stop.is_cancelled() {
-            let limit = u32::try_from(left).map_or(BATCH, |left| left.min(BATCH));
-            let rows = self
-                .reader
-                .to_verify(&choice, &options.workspaces, last.as_ref(), limit, now)
-                .await?;
-            let Some(newest) = rows.last().cloned() else {
-                break;
+        let (mut last, mut readings) = (None, Vec::new());
+        loop {
+            let rows = if left > 0 && !stop.is_cancelled() {
+                let limit = u32::try_from(left).map_or(BATCH, |left| left.min(BATCH));
+                let rows = self
+                    .reader
+                    .to_verify(&choice, &options.workspaces, last.as_ref(), limit, now);
+                rows.await?
+            } else {
+                Vec::new()
             };
-            last = Some(newest);
+            let is_last = rows.is_empty();
+            last = rows.last().cloned().or(last);
             left = left.saturating_sub(rows.len() as u64);
-            let readings = self.read(rows, &pace, options.by_daemon).await?;
+            // What was read before is noted while the next is read.
+            let reading = self.read(rows, &pace, options.by_daemon);
+            let (newer, note) = tokio::join!(reading, self.note(key, &readings));
             // A disk that takes no notes can still be read.
-            if noted(self.note(key, &readings).await)?.is_none() {
+            if noted(note)?.is_none() {
                 key = None;
             }
-            take(&mut report, readings, progress);
+            take(&mut report, std::mem::replace(&mut readings, newer?), progress);
+            if is_last {
+                break;
+            }
         }
         report.stopped = stop.is_cancelled();
         if options.scope.looks_for_unknown_files() && !report.stopped {
@@ -226,36 +234,39 @@ impl Verifier {
         })
     }
 
-    /// Re-reads a batch, several at a time. Ends early, with what was read, when it is stopped.
+    /// Re-reads a batch, several at a time, so that a long body holds up no short one. Ends early, with what was read, when
+    /// it is stopped.
     async fn read(&self, rows: Vec<StoredRow>, pace: &ReadPace, by_daemon: bool) -> Result<Vec<Reading>, StoreError> {
-        let reads = rows.into_iter().map(|row| async move {
+        let reads = rows.into_iter().enumerate().map(|(at, row)| async move {
             let expected = Expected {
                 key: row.key.clone(),
                 size_bytes: row.size_bytes,
                 sha256: row.sha256,
             };
-            (row, self.files.examine(expected, pace.clone()).await)
+            (at, row, self.files.examine(expected, pace.clone()).await)
         });
-        let mut reads = futures::stream::iter(reads).buffered(AT_ONCE);
+        let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
         let mut readings = Vec::new();
-        while let Some((row, reread)) = reads.next().await {
-            match reread? {
-                Reread::Sound => readings.push((row, None)),
+        while let Some((at, row, reread)) = reads.next().await {
+            let finding = match reread? {
+                Reread::Sound => None,
                 Reread::Unsound(finding) => {
                     if by_daemon {
                         tell(&row, &finding);
                     }
-                    readings.push((row, Some(finding)));
+                    Some(finding)
                 }
                 Reread::Stopped => break,
-            }
+            };
+            readings.push((at, (row, finding)));
         }
-        Ok(readings)
+        readings.sort_by_key(|(at, _)| *at);
+        Ok(readings.into_iter().map(|(_, reading)| reading).collect())
     }
 
     async fn note(&self, key: Option<VerificationKey>, readings: &[Reading]) -> Result<(), CatalogError> {
         match (&self.notes, key) {
-            (Some(notes), Some(key)) => notes.note_readings(key, readings).await,
+            (Some(notes), Some(key)) if !readings.is_empty() => notes.note_readings(key, readings).await,
             _ => Ok(()),
         }
     }
