@@ -133,8 +133,9 @@ enum ReportFormat {
     Json,
 }
 
-/// Threads that drive what waits for the network, on however many cores.
-const MOST_WORKERS: usize = 8;
+/// Threads that drive what waits for the network, on however many cores. Files and hashes have threads of their own, so that
+/// half of the cores are enough; one thread alone wakes no other for what it does next.
+const MOST_WORKERS: usize = 4;
 
 /// Threads that wait for the disk or for a name: more work than this waits its turn, whatever `download.concurrency` says.
 const MOST_BLOCKING: usize = 32;
@@ -226,7 +227,7 @@ fn run_outcome() -> Outcome {
 }
 
 fn on_runtime(work: impl Future<Output = Outcome>) -> Outcome {
-    let workers = std::thread::available_parallelism().map_or(MOST_WORKERS, |cores| cores.get().min(MOST_WORKERS));
+    let workers = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .max_blocking_threads(MOST_BLOCKING)

@@ -113,6 +113,10 @@ pub struct Mp3Summary {
     pub ends_inside_frame: bool,
 }
 
+/// Bytes that tell what follows at the beginning of a stream, where a tag may stand, and at a frame.
+const TAG_HEAD: usize = 10;
+const FRAME_HEAD: usize = 4;
+
 /// Follows the chain of MP3 frames through a stream. Gives up, and then says nothing, where the chain breaks for
 /// another reason than a trailing tag.
 #[derive(Debug, Clone, Default)]
@@ -154,21 +158,30 @@ impl Mp3Scanner {
                         left => Position::Inside { left },
                     };
                 }
+                // Most headers lie in one piece: there may be millions in a body.
+                Position::Header if self.pending.is_empty() && bytes.len() >= FRAME_HEAD => {
+                    self.read_head(&bytes[..FRAME_HEAD]);
+                    bytes = &bytes[FRAME_HEAD..];
+                }
                 Position::Start | Position::Header => {
-                    let wanted = if self.position == Position::Start { 10 } else { 4 };
+                    let wanted = if self.position == Position::Start {
+                        TAG_HEAD
+                    } else {
+                        FRAME_HEAD
+                    };
                     let taken = (wanted - self.pending.len()).min(bytes.len());
                     self.pending.extend_from_slice(&bytes[..taken]);
                     bytes = &bytes[taken..];
                     if self.pending.len() == wanted {
-                        self.read_pending();
+                        let head = std::mem::take(&mut self.pending);
+                        self.read_head(&head);
                     }
                 }
             }
         }
     }
 
-    fn read_pending(&mut self) {
-        let head = std::mem::take(&mut self.pending);
+    fn read_head(&mut self, head: &[u8]) {
         if self.position == Position::Start && head.starts_with(b"ID3") {
             let size = head[6..10]
                 .iter()
@@ -180,7 +193,7 @@ impl Mp3Scanner {
             };
             return;
         }
-        self.position = match FrameHeader::parse(&head) {
+        self.position = match FrameHeader::parse(head) {
             Some(header) if header.length_bytes >= head.len().min(4) as u64 => {
                 self.frames += 1;
                 self.last_frame_microseconds = header.samples * 1_000_000 / header.sample_rate_hz;

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -28,6 +29,9 @@ const REST: Duration = Duration::from_secs(60);
 /// How far the listing reaches beyond the window on both sides: its bounds may or may not belong to it.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// How many listings are remembered: claims are taken ahead, so that those of the next window may come before the last of one.
+const LISTINGS: usize = 4;
+
 /// One gate for each workspace: while one fetch lists, the others of the backlog wait for what it brings.
 pub(super) struct Refills(HashMap<WorkspaceName, Mutex<Gate>>);
 
@@ -35,7 +39,8 @@ pub(super) struct Refills(HashMap<WorkspaceName, Mutex<Gate>>);
 #[derive(Default)]
 struct Gate {
     useless_until: Option<Instant>,
-    last: Option<Listing>,
+    /// The last few, the newest behind.
+    last: VecDeque<Listing>,
 }
 
 /// A listing of a window that came to its end on one page.
@@ -72,8 +77,7 @@ impl Refills {
             return Some(ticket);
         }
         let is_left_out = |last: &Listing| last.leaves_out(recording.id, created_at);
-        if gate.useless_until.is_some_and(|until| Instant::now() < until) || gate.last.as_ref().is_some_and(is_left_out)
-        {
+        if gate.useless_until.is_some_and(|until| Instant::now() < until) || gate.last.iter().any(is_left_out) {
             return None;
         }
         let query = ListQuery {
@@ -103,7 +107,12 @@ impl Refills {
         let ticket = tickets.take(recording, clock, margin);
         let is_whole = page.next.is_none() && is_of_the_time;
         gate.useless_until = (ticket.is_none() && !is_whole).then(|| Instant::now() + REST);
-        gate.last = is_whole.then_some(Listing { window, ids });
+        if is_whole {
+            if gate.last.len() == LISTINGS {
+                gate.last.pop_front();
+            }
+            gate.last.push_back(Listing { window, ids });
+        }
         ticket
     }
 }
