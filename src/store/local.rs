@@ -61,13 +61,13 @@ pub(super) fn probe(root: &Arc<Root>) -> Result<(), StoreError> {
     probe.sync()?.remove()
 }
 
-/// A body's sidecar, staged and durable, and what it says.
+/// A body's sidecar, staged, and what it says.
 pub(super) fn stage_sidecar(
     root: &Arc<Root>,
     facts: &BodyFacts,
     key: &StoreKey,
     note: SidecarNote,
-) -> Result<(SyncedFile, Sidecar), StoreError> {
+) -> Result<(StagedFile, Sidecar), StoreError> {
     let (sidecar, text) = describe(key, (facts.sha256, facts.size_bytes), root.clock.now(), note)?;
     Ok((stage_text(root, &text)?, sidecar))
 }
@@ -132,11 +132,11 @@ fn describe(
     Ok((sidecar, text))
 }
 
-/// Stages a text and makes it durable.
-fn stage_text(root: &Arc<Root>, text: &str) -> Result<SyncedFile, StoreError> {
+/// Stages a text.
+fn stage_text(root: &Arc<Root>, text: &str) -> Result<StagedFile, StoreError> {
     let mut staged = StagedFile::create(root)?;
     staged.write(text.as_bytes())?;
-    staged.sync()
+    Ok(staged)
 }
 
 /// Writes a sidecar anew, in the place of the one that is there.
@@ -180,6 +180,7 @@ pub(super) fn describe_again(
         },
     }
     stage_text(root, &text)?
+        .sync()?
         .replace(&folder, &key.sidecar_name())
         .map_err(failed("publish")(sidecar_path(&key)))?;
     sync_folders(root, &key, &folder)

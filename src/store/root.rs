@@ -16,6 +16,7 @@ use rustix::fs::AtFlags;
 use rustix::fs::StatxFlags;
 
 use super::StoreOptions;
+use super::convoy::Convoy;
 use super::durable;
 use super::durable::Modes;
 use super::error::OpenError;
@@ -47,6 +48,8 @@ pub(super) struct Root {
     pub(super) remarks: Vec<String>,
     /// Folders whose entry in their parent is known to be on the disk, and that of every folder above them.
     durable_folders: Mutex<HashSet<String>>,
+    /// Where the syncs of staged files meet.
+    pub(super) convoy: Convoy,
     syncs: SharedSyncs,
     durable: bool,
     /// Held, never read: dropping it gives up the archive.
@@ -104,6 +107,7 @@ impl Root {
             cleared_staging,
             remarks,
             durable_folders: Mutex::default(),
+            convoy: Convoy::default(),
             syncs: SharedSyncs::default(),
             durable: options.durable,
             _lock: lock,

@@ -328,7 +328,7 @@ pub struct SealedBody {
 }
 
 impl SealedBody {
-    /// Syncs the sidecar and the body, gives both their names and makes the names durable, together with those of others
+    /// Syncs the body and its sidecar at the same time, gives both their names and makes the names durable, together with those of others
     /// that are published then.
     ///
     /// A body of the same bytes that stands there already is adopted. Runs to its end once begun, also when the future
@@ -341,8 +341,13 @@ impl SealedBody {
         let key = key.clone();
         let Self { facts, staged } = self;
         on_disk("publish in", move || {
-            let beside = local::stage_sidecar(&staged.root, &facts, &key, note)?;
-            local::publish(staged.sync()?, &facts, beside, &key)
+            let root = Arc::clone(&staged.root);
+            let (beside, sidecar) = local::stage_sidecar(&root, &facts, &key, note)?;
+            let synced = root
+                .convoy
+                .sync(|| Ok::<_, StoreError>((staged.sync()?, beside.sync()?)));
+            let (body, beside) = synced?;
+            local::publish(body, &facts, (beside, sidecar), &key)
         })
         .await
     }

@@ -21,7 +21,7 @@ use crate::fetcher::FetchJob;
 use crate::queue::QueueError;
 
 /// How many bodies may be on their way to the disk, besides those that are fetched.
-const MOST_STORING: usize = 32;
+const MOST_STORING: usize = 64;
 
 impl Run<'_> {
     /// How many may be fetched at once now.
@@ -162,6 +162,7 @@ impl Run<'_> {
                 };
                 self.endings.push((claim, end));
                 self.causes.push(Cause::Stopped);
+                self.endings_due.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
             }
             return;
         }
