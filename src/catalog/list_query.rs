@@ -238,13 +238,13 @@ mod tests {
             }
         };
         each(&[&|filter| filter.workspaces = vec![one.clone()], &|filter| {
-            filter.workspaces = vec![one.clone(), other.clone()]
+            filter.workspaces = vec![one.clone(), other.clone()];
         }]);
         each(&[&|filter| filter.states = vec![State::Due], &|filter| {
             filter.states = vec![State::Due, State::GivenUp];
         }]);
         each(&[&|filter| filter.statuses = vec!["available".to_owned()], &|filter| {
-            filter.statuses = vec!["absent".to_owned(), "failed".to_owned()]
+            filter.statuses = vec!["absent".to_owned(), "failed".to_owned()];
         }]);
         each(&[&|filter| filter.directions = vec!["incoming".to_owned()]]);
         each(&[

@@ -142,7 +142,7 @@ async fn a_clock_ahead_settles_nothing_that_upstream_has_not_reached() {
     };
     bench.upsert(&[available(30), future]).await;
     let ahead = at("2034-05-01T12:00:00Z");
-    let walk = birdkeep::domain::report::WalkReport {
+    let walk = WalkReport {
         asked_at: noon(),
         since: None,
         ..walk(WalkKind::Full, WalkOutcome::Complete, ahead, ahead)
