@@ -75,7 +75,7 @@ impl Catalog {
                 .or_default()
                 .push(&recording.id);
         }
-        let mut tx = self.begin(OPERATION).await?;
+        let mut tx = self.begin_small(OPERATION).await?;
         let mut due = HashMap::new();
         for (workspace, ids) in of_workspace {
             for (id, seq) in due_of(&mut tx, workspace, &ids_parameter(ids), now).await? {
@@ -100,7 +100,7 @@ impl Catalog {
     pub async fn claim_due(&self, workspaces: &[WorkspaceName], limit: u32) -> Result<Vec<Claim>, CatalogError> {
         let mut queues: VecDeque<VecDeque<i64>> = VecDeque::new();
         let mut wanted = HashSet::new();
-        let mut tx = self.begin(OPERATION).await?;
+        let mut tx = self.begin_small(OPERATION).await?;
         for workspace in workspaces.iter().filter(|name| wanted.insert(*name)) {
             queues.push_back(self.candidates(&mut tx, workspace, i64::from(limit)).await?.into());
         }

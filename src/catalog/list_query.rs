@@ -2,7 +2,8 @@
 //!
 //! Every list is read from an index that has what is listed together and newest first, so that a page costs what it
 //! returns: by number, by status, by workspace, or by state. Where one such place does not hold all, the statement
-//! merges several; each recording is in one of them only. What else was asked for is looked at row by row. Must not
+//! merges several; each recording is in one of them only. Numbers are looked up day by day, so that they cost the days
+//! and what they return. What else was asked for is looked at row by row. Must not
 //! know: what becomes of the rows.
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use super::list::ListCursor;
 use super::list::ListFilter;
 use super::rows::names_parameter;
 use super::upsert::digits;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::WorkspaceName;
 use crate::domain::state::STATES;
 
@@ -28,8 +30,14 @@ const USUAL_STATUS: &str = "available";
 
 /// The columns of a row, and what they are ordered by.
 const SELECT: &str = "SELECT r.seq, w.name AS workspace, r.id, r.state, r.status, r.created_at, r.direction, r.caller, \
-     r.callee, r.duration_seconds, r.path, r.size_bytes, r.sha256, r.archived_at, r.attempts, r.last_error ";
-const ORDER: &str = " ORDER BY created_at DESC, seq DESC LIMIT ";
+     r.callee, r.duration_seconds, r.path, r.size_bytes, r.sha256, r.archived_at, r.attempts, r.last_error";
+const ORDER: &str = " ORDER BY created_at DESC, seq DESC";
+
+/// What rows come from where they are found at once, and where they are looked up on each day. That the days go before
+/// the times in the order changes nothing, and lets SQLite see that nothing is to be sorted.
+const DIRECTLY: &str = " FROM recordings AS r INDEXED BY ";
+const BY_DAY: &str = ", d.day AS day FROM dates AS d CROSS JOIN recordings AS r INDEXED BY ";
+const ORDER_BY_DAY: &str = " ORDER BY day DESC, created_at DESC, seq DESC";
 
 /// Where rows are read from.
 enum Place<'a> {
@@ -48,15 +56,21 @@ enum Place<'a> {
 /// The statement for up to `limit` rows, going on `after` one where one is given.
 pub(super) fn list_query(filter: &ListFilter, after: Option<ListCursor>, limit: u32) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("-- catalog.list\n");
+    let by_day = filter.number.is_some();
     for (nth, place) in places(filter).iter().enumerate() {
         if nth > 0 {
             query.push(" UNION ALL ");
         }
         query.push(SELECT);
+        query.push(if by_day { BY_DAY } else { DIRECTLY });
         push_place(&mut query, place);
+        if by_day {
+            push_days(&mut query, filter, after);
+        }
         push_conditions(&mut query, filter, after);
     }
-    query.push(ORDER).push_bind(i64::from(limit));
+    query.push(if by_day { ORDER_BY_DAY } else { ORDER });
+    query.push(" LIMIT ").push_bind(i64::from(limit));
     query
 }
 
@@ -87,7 +101,7 @@ fn push_place(query: &mut QueryBuilder<Sqlite>, place: &Place<'_>) {
         Place::State(_) => "recordings_by_state",
     };
     // The index gives the order; without the hint a filter could make SQLite sort everything that passes it.
-    query.push("FROM recordings AS r INDEXED BY ").push(index);
+    query.push(index);
     query.push(" CROSS JOIN workspaces AS w ON w.workspace = r.workspace WHERE ");
     match place {
         Place::Caller(number) => {
@@ -153,14 +167,29 @@ fn push_choice<'a>(query: &mut QueryBuilder<Sqlite>, column: &'static str, choic
     query.push(")");
 }
 
-/// That a number ends as this one does, as far as the index goes: in the words of the index.
+/// Which days are gone through.
+fn push_days(query: &mut QueryBuilder<Sqlite>, filter: &ListFilter, after: Option<ListCursor>) {
+    let bounds = [
+        (">=", filter.since.map(Timestamp::as_microseconds)),
+        ("<=", filter.until.map(Timestamp::as_microseconds)),
+        ("<=", after.map(|cursor| cursor.created_at)),
+    ];
+    for (is, at) in bounds {
+        if let Some(at) = at {
+            query.push(format_args!(" AND d.day {is} ("));
+            query.push_bind(at).push(" + 62135596800000000) / 86400000000");
+        }
+    }
+}
+
+/// That a number ends as this one does on a day, as far as the index goes: in the words of the index.
 fn push_tail(query: &mut QueryBuilder<Sqlite>, column: &'static str, number: &str) {
     let tail = digits(number).map_or_else(
         || number.to_owned(),
         |digits| digits[digits.len().saturating_sub(SUFFIX_DIGITS)..].to_owned(),
     );
     query.push(format_args!(
-        "r.{column} IS NOT NULL AND coalesce(substr(r.{column}_digits, -5), r.{column}) = "
+        "(r.created_at + 62135596800000000) / 86400000000 = +d.day AND r.{column} IS NOT NULL AND coalesce(substr(r.{column}_digits, -5), r.{column}) = "
     ));
     query.push_bind(tail);
 }
@@ -188,7 +217,6 @@ fn push_number(query: &mut QueryBuilder<Sqlite>, column: &'static str, number: &
 mod tests {
     use super::super::preflight::MIGRATIONS;
     use super::*;
-    use crate::domain::clock::Timestamp;
     use crate::domain::state::State;
     use sqlx::AssertSqlSafe;
     use sqlx::Connection as _;
@@ -210,13 +238,13 @@ mod tests {
             }
         };
         each(&[&|filter| filter.workspaces = vec![one.clone()], &|filter| {
-            filter.workspaces = vec![one.clone(), other.clone()]
+            filter.workspaces = vec![one.clone(), other.clone()];
         }]);
         each(&[&|filter| filter.states = vec![State::Due], &|filter| {
             filter.states = vec![State::Due, State::GivenUp];
         }]);
         each(&[&|filter| filter.statuses = vec!["available".to_owned()], &|filter| {
-            filter.statuses = vec!["absent".to_owned(), "failed".to_owned()]
+            filter.statuses = vec!["absent".to_owned(), "failed".to_owned()];
         }]);
         each(&[&|filter| filter.directions = vec!["incoming".to_owned()]]);
         each(&[
@@ -242,6 +270,10 @@ mod tests {
                     .await
                     .unwrap();
                 let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+                let days = steps
+                    .iter()
+                    .filter(|step| step.starts_with("SCAN d") || step.starts_with("SEARCH d "));
+                assert_eq!(days.count(), if filter.number.is_some() { 2 } else { 0 }, "{steps:?}");
                 let of_recordings: Vec<_> = steps.iter().filter(|step| step.contains(" r ")).collect();
                 assert_eq!(of_recordings.len(), places(&filter).len(), "{filter:?} {steps:?}");
                 for step in of_recordings {

@@ -217,8 +217,27 @@ impl Catalog {
     /// Begins a transaction that holds the write lock from the start: one that reads first and locks later can fail
     /// at once, without waiting for its turn.
     pub(super) async fn begin(&self, operation: &'static str) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.begin_with("PRAGMA temp_store = FILE; BEGIN IMMEDIATE", operation)
+            .await
+    }
+
+    /// [`Catalog::begin`] for statements that change a page's worth of rows at most. What SQLite keeps to undo one of them
+    /// half-way then stays in memory: in a file, it is half of all that is written.
+    pub(super) async fn begin_small(
+        &self,
+        operation: &'static str,
+    ) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.begin_with("PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", operation)
+            .await
+    }
+
+    async fn begin_with(
+        &self,
+        statement: &'static str,
+        operation: &'static str,
+    ) -> Result<Transaction<'static, Sqlite>, CatalogError> {
         self.writer
-            .begin_with("BEGIN IMMEDIATE")
+            .begin_with(statement)
             .await
             .map_err(CatalogError::sql(operation))
     }

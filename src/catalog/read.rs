@@ -179,6 +179,8 @@ impl CatalogReader {
             SELECT workspace AS "workspace!: i64", day AS "day!: i64" FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
             UNION
             SELECT workspace, day FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
+            UNION
+            SELECT workspace, day FROM kept WHERE day NOT IN (SELECT day FROM dates)
             LIMIT 100"#
         )
         .fetch_all(&self.pool)

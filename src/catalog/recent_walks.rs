@@ -96,7 +96,7 @@ impl Catalog {
             let oldest = finished_at.before(ENTERED_EVERY).as_microseconds();
             oldest < at && at <= finished_at.as_microseconds()
         });
-        Ok((is_alike && is_recent).then(|| LastWalk {
+        Ok((is_alike && is_recent).then_some(LastWalk {
             kind: report.kind,
             started_at: report.started_at,
             finished_at,

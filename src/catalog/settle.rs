@@ -76,7 +76,7 @@ impl Catalog {
         let seqs = rows_parameter(&ends.iter().map(|(claim, _)| claim.seq).collect::<Vec<_>>());
         let (mut completed, mut unfinished) = (Vec::new(), Vec::new());
         let now = self.clock.now().as_microseconds();
-        let mut tx = self.begin(OPERATION).await?;
+        let mut tx = self.begin_small(OPERATION).await?;
         let mut all_held = held(&mut tx, &seqs, self.run_id).await?;
         for (claim, end) in ends {
             let state = all_held

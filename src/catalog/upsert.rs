@@ -114,7 +114,7 @@ impl Catalog {
         workspace: &WorkspaceName,
         pages: &[Page<'_>],
     ) -> Result<Vec<UpsertOutcome>, CatalogError> {
-        let mut tx = self.begin(OPERATION).await?;
+        let mut tx = self.begin_small(OPERATION).await?;
         let key = workspace_key(&mut tx, workspace, OPERATION).await?;
         let mut outcomes = Vec::with_capacity(pages.len());
         for page in pages {

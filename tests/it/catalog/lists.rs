@@ -98,20 +98,20 @@ fn filters() -> Vec<ListFilter> {
     all = with(
         &all,
         &[&|filter| filter.workspaces = spaces(&["sales"]), &|filter| {
-            filter.workspaces = spaces(&["sales", "support", "sales"])
+            filter.workspaces = spaces(&["sales", "support", "sales"]);
         }],
     );
     all = with(
         &all,
         &[&|filter| filter.states = vec![State::Due], &|filter| {
-            filter.states = vec![State::Gone, State::Archived, State::Gone]
+            filter.states = vec![State::Gone, State::Archived, State::Gone];
         }],
     );
     let texts = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     all = with(
         &all,
         &[&|filter| filter.statuses = texts(&["available", "absent"]), &|filter| {
-            filter.statuses = texts(&["failed", "ongoing", "failed"])
+            filter.statuses = texts(&["failed", "ongoing", "failed"]);
         }],
     );
     all = with(&all, &[&|filter| filter.directions = texts(&["incoming"])]);

@@ -192,16 +192,13 @@ impl<'a> Drive<'a> {
 
     /// The process ends and another one begins: in order, or, if it dies, with its log as it is.
     pub(super) async fn restart(&mut self, trouble: Trouble) -> Result<()> {
-        match trouble {
-            Trouble::Dies { .. } => {
-                self.life += 1;
-                self.dir = self.volume.after_a_crash(&self.dir, self.life)?;
-                self.model.die();
-            }
-            _ => {
-                self.catalog.clone().close().await?;
-                self.model.close();
-            }
+        if let Trouble::Dies { .. } = trouble {
+            self.life += 1;
+            self.dir = self.volume.after_a_crash(&self.dir, self.life)?;
+            self.model.die();
+        } else {
+            self.catalog.clone().close().await?;
+            self.model.close();
         }
         self.life += 1;
         let full = matches!(trouble, Trouble::NoRoom { free_bytes, .. } if self.volume.fill(free_bytes)?);
