@@ -7,7 +7,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use url::Url;
+use url::form_urlencoded;
 
 use super::upstream_clock::UpstreamClock;
 use crate::domain::clock::Timestamp;
@@ -44,10 +44,12 @@ impl Ticket {
     /// It is not an absolute URL.
     pub fn new(url: &str, received: Instant) -> Result<Self, InvalidUrl> {
         let signed = SignedUrl::parse(url)?;
-        let parsed = signed.expose()?;
+        // Read as text: a page brings a hundred links, most of them to what is archived already.
+        let before_fragment = url.split_once('#').map_or(url, |(before, _)| before);
+        let query = before_fragment.split_once('?').map_or("", |(_, query)| query);
         Ok(Self {
-            life: stated_life(&parsed).unwrap_or(Life::Unstated { received }),
-            asks_for_checksum: asks_for_checksum(&parsed),
+            life: stated_life(query).unwrap_or(Life::Unstated { received }),
+            asks_for_checksum: asks_for_checksum(query),
             len_bytes: url.len(),
             url: signed,
         })
@@ -99,14 +101,21 @@ impl Ticket {
     }
 }
 
-fn query_member(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs()
-        .find_map(|(member, value)| member.eq_ignore_ascii_case(name).then(|| value.into_owned()))
+/// The first member of this name, whatever its case, decoded. Only a name that may be it is decoded to see.
+fn query_member(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let encoded = pair.split('=').next().unwrap_or(pair);
+        if !encoded.contains(['%', '+']) && !encoded.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        let (member, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        member.eq_ignore_ascii_case(name).then(|| value.into_owned())
+    })
 }
 
-fn stated_life(url: &Url) -> Option<Life> {
-    let signed_at = Timestamp::from_amz_date(&query_member(url, "X-Amz-Date")?)?;
-    let seconds: u64 = query_member(url, "X-Amz-Expires")?.parse().ok()?;
+fn stated_life(query: &str) -> Option<Life> {
+    let signed_at = Timestamp::from_amz_date(&query_member(query, "X-Amz-Date")?)?;
+    let seconds: u64 = query_member(query, "X-Amz-Expires")?.parse().ok()?;
     let whole = Duration::from_secs(seconds.min(LONGEST_LIFE_SECONDS));
     Some(Life::Stated {
         until: signed_at.after(whole),
@@ -114,8 +123,8 @@ fn stated_life(url: &Url) -> Option<Life> {
     })
 }
 
-fn asks_for_checksum(url: &Url) -> bool {
-    query_member(url, "X-Amz-SignedHeaders").is_some_and(|headers| {
+fn asks_for_checksum(query: &str) -> bool {
+    query_member(query, "X-Amz-SignedHeaders").is_some_and(|headers| {
         headers
             .split(';')
             .any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode"))
@@ -151,6 +160,25 @@ mod tests {
         assert_eq!(ticket.life_left(&clock_at("2023-10-24T19:37:59Z")), Duration::ZERO);
         assert!(ticket.is_fresh(&clock_at("2023-10-24T19:37:30Z"), Duration::from_secs(20)));
         assert!(!ticket.is_fresh(&clock_at("2023-10-24T19:37:45Z"), Duration::from_secs(20)));
+    }
+
+    /// However a link spells its members, its life is read; what stands behind `#` is not part of them.
+    #[test]
+    fn life_is_read_whatever_the_spelling() {
+        let clock = clock_at("2023-10-24T19:32:59Z");
+        let left = |query: &str| ticket(query).life_left(&clock).as_secs();
+        let spelt = [
+            "a=b&x-amz-date=20231024T192759Z&X-AMZ-EXPIRES=600",
+            "X%2DAmz-Date=20231024T192759Z&X-Amz-Expires=6%300",
+            "&&X-Amz-Date=20231024T192759Z&X-Amz-Date=19990101T000000Z&X-Amz-Expires=600&X-Amz-Token=a%2Bb%3D#X-Amz-Expires=1",
+        ];
+        for query in spelt {
+            assert!((290..300).contains(&left(query)), "{query}: {}", left(query));
+        }
+        assert!(
+            left("k#?X-Amz-Date=20231024T192759Z&X-Amz-Expires=600") <= 60,
+            "it says nothing"
+        );
     }
 
     #[test]
