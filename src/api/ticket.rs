@@ -7,7 +7,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use url::form_urlencoded;
+use url::Url;
 
 use super::upstream_clock::UpstreamClock;
 use crate::domain::clock::Timestamp;
@@ -44,12 +44,10 @@ impl Ticket {
     /// It is not an absolute URL.
     pub fn new(url: &str, received: Instant) -> Result<Self, InvalidUrl> {
         let signed = SignedUrl::parse(url)?;
-        // Read as text: a page brings a hundred links, most of them to what is archived already.
-        let before_fragment = url.split_once('#').map_or(url, |(before, _)| before);
-        let query = before_fragment.split_once('?').map_or("", |(_, query)| query);
+        let parsed = signed.expose()?;
         Ok(Self {
-            life: stated_life(query).unwrap_or(Life::Unstated { received }),
-            asks_for_checksum: asks_for_checksum(query),
+            life: stated_life(&parsed).unwrap_or(Life::Unstated { received }),
+            asks_for_checksum: asks_for_checksum(&parsed),
             len_bytes: url.len(),
             url: signed,
         })
@@ -101,21 +99,14 @@ impl Ticket {
     }
 }
 
-/// The first member of this name, whatever its case, decoded. Only a name that may be it is decoded to see.
-fn query_member(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
-        let encoded = pair.split('=').next().unwrap_or(pair);
-        if !encoded.contains(['%', '+']) && !encoded.eq_ignore_ascii_case(name) {
-            return None;
-        }
-        let (member, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
-        member.eq_ignore_ascii_case(name).then(|| value.into_owned())
-    })
+fn query_member(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs()
+        .find_map(|(member, value)| member.eq_ignore_ascii_case(name).then(|| value.into_owned()))
 }
 
-fn stated_life(query: &str) -> Option<Life> {
-    let signed_at = Timestamp::from_amz_date(&query_member(query, "X-Amz-Date")?)?;
-    let seconds: u64 = query_member(query, "X-Amz-Expires")?.parse().ok()?;
+fn stated_life(url: &Url) -> Option<Life> {
+    let signed_at = Timestamp::from_amz_date(&query_member(url, "X-Amz-Date")?)?;
+    let seconds: u64 = query_member(url, "X-Amz-Expires")?.parse().ok()?;
     let whole = Duration::from_secs(seconds.min(LONGEST_LIFE_SECONDS));
     Some(Life::Stated {
         until: signed_at.after(whole),
@@ -123,8 +114,8 @@ fn stated_life(query: &str) -> Option<Life> {
     })
 }
 
-fn asks_for_checksum(query: &str) -> bool {
-    query_member(query, "X-Amz-SignedHeaders").is_some_and(|headers| {
+fn asks_for_checksum(url: &Url) -> bool {
+    query_member(url, "X-Amz-SignedHeaders").is_some_and(|headers| {
         headers
             .split(';')
             .any(|header| header.eq_ignore_ascii_case("x-amz-checksum-mode"))
