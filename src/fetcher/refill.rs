@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -25,6 +26,9 @@ use crate::domain::ids::WorkspaceName;
 /// How long links are asked for one by one after a listing brought nothing of the time it was asked for.
 const REST: Duration = Duration::from_secs(60);
 
+/// Listings that are remembered, so that what several of them leave out is not looked for in each of them in turn.
+const REMEMBERED: usize = 16;
+
 /// How far the listing reaches beyond the window on both sides: its bounds may or may not belong to it.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -35,7 +39,7 @@ pub(super) struct Refills(HashMap<WorkspaceName, Mutex<Gate>>);
 #[derive(Default)]
 struct Gate {
     useless_until: Option<Instant>,
-    last: Option<Listing>,
+    latest: VecDeque<Listing>,
 }
 
 /// A listing of a window that came to its end on one page.
@@ -71,9 +75,9 @@ impl Refills {
         if let Some(ticket) = tickets.take(recording, clock, margin) {
             return Some(ticket);
         }
-        let is_left_out = |last: &Listing| last.leaves_out(recording.id, created_at);
-        if gate.useless_until.is_some_and(|until| Instant::now() < until) || gate.last.as_ref().is_some_and(is_left_out)
-        {
+        let is_useless = gate.useless_until.is_some_and(|until| Instant::now() < until);
+        let mut latest = gate.latest.iter();
+        if is_useless || latest.any(|listing| listing.leaves_out(recording.id, created_at)) {
             return None;
         }
         let query = ListQuery {
@@ -103,7 +107,10 @@ impl Refills {
         let ticket = tickets.take(recording, clock, margin);
         let is_whole = page.next.is_none() && is_of_the_time;
         gate.useless_until = (ticket.is_none() && !is_whole).then(|| Instant::now() + REST);
-        gate.last = is_whole.then_some(Listing { window, ids });
+        if is_whole {
+            gate.latest.truncate(REMEMBERED - 1);
+            gate.latest.push_front(Listing { window, ids });
+        }
         ticket
     }
 }
