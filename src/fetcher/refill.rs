@@ -26,11 +26,11 @@ use crate::domain::ids::WorkspaceName;
 /// How long links are asked for one by one after a listing brought nothing of the time it was asked for.
 const REST: Duration = Duration::from_secs(60);
 
-/// Listings that are remembered, so that what several of them leave out is not looked for in each of them in turn.
-const REMEMBERED: usize = 16;
-
 /// How far the listing reaches beyond the window on both sides: its bounds may or may not belong to it.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// How many listings are remembered: claims are taken ahead, so that those of the next window may come before the last of one.
+const LISTINGS: usize = 4;
 
 /// One gate for each workspace: while one fetch lists, the others of the backlog wait for what it brings.
 pub(super) struct Refills(HashMap<WorkspaceName, Mutex<Gate>>);
@@ -39,7 +39,8 @@ pub(super) struct Refills(HashMap<WorkspaceName, Mutex<Gate>>);
 #[derive(Default)]
 struct Gate {
     useless_until: Option<Instant>,
-    latest: VecDeque<Listing>,
+    /// The last few, the newest behind.
+    last: VecDeque<Listing>,
 }
 
 /// A listing of a window that came to its end on one page.
@@ -75,9 +76,8 @@ impl Refills {
         if let Some(ticket) = tickets.take(recording, clock, margin) {
             return Some(ticket);
         }
-        let is_useless = gate.useless_until.is_some_and(|until| Instant::now() < until);
-        let mut latest = gate.latest.iter();
-        if is_useless || latest.any(|listing| listing.leaves_out(recording.id, created_at)) {
+        let is_left_out = |last: &Listing| last.leaves_out(recording.id, created_at);
+        if gate.useless_until.is_some_and(|until| Instant::now() < until) || gate.last.iter().any(is_left_out) {
             return None;
         }
         let query = ListQuery {
@@ -108,8 +108,10 @@ impl Refills {
         let is_whole = page.next.is_none() && is_of_the_time;
         gate.useless_until = (ticket.is_none() && !is_whole).then(|| Instant::now() + REST);
         if is_whole {
-            gate.latest.truncate(REMEMBERED - 1);
-            gate.latest.push_front(Listing { window, ids });
+            if gate.last.len() == LISTINGS {
+                gate.last.pop_front();
+            }
+            gate.last.push_back(Listing { window, ids });
         }
         ticket
     }
