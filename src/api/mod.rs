@@ -36,6 +36,7 @@ pub use page::Page;
 pub use page::PageToken;
 pub use rights::Right;
 pub use ticket::Ticket;
+pub use tickets::LANE_TICKETS;
 pub use tickets::Lane;
 pub use tickets::TicketBook;
 pub use upstream_clock::UpstreamClock;

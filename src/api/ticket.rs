@@ -174,6 +174,25 @@ mod tests {
         assert!(!ticket.is_fresh(&clock_at("2023-10-24T19:37:45Z"), Duration::from_secs(20)));
     }
 
+    /// However a link spells its members, its life is read; what stands behind `#` is not part of them.
+    #[test]
+    fn life_is_read_whatever_the_spelling() {
+        let clock = clock_at("2023-10-24T19:32:59Z");
+        let left = |query: &str| ticket(query).life_left(&clock).as_secs();
+        let spelt = [
+            "a=b&x-amz-date=20231024T192759Z&X-AMZ-EXPIRES=600",
+            "X%2DAmz-Date=20231024T192759Z&X-Amz-Expires=6%300",
+            "&&X-Amz-Date=20231024T192759Z&X-Amz-Date=19990101T000000Z&X-Amz-Expires=600&X-Amz-Token=a%2Bb%3D#X-Amz-Expires=1",
+        ];
+        for query in spelt {
+            assert!((290..300).contains(&left(query)), "{query}: {}", left(query));
+        }
+        assert!(
+            left("k#?X-Amz-Date=20231024T192759Z&X-Amz-Expires=600") <= 60,
+            "it says nothing"
+        );
+    }
+
     #[test]
     fn a_link_dated_ahead_has_no_more_than_its_whole_life() {
         let ticket = ticket("X-Amz-Date=20991024T192759Z&X-Amz-Expires=600");

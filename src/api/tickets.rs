@@ -18,7 +18,7 @@ use super::upstream_clock::UpstreamClock;
 use crate::domain::ids::RecordingRef;
 
 /// Tickets a lane holds at most: at about 1.7 kB each, 7 MB. As many are kept that are not offered.
-const LANE_TICKETS: usize = 4_096;
+pub const LANE_TICKETS: usize = 4_096;
 
 /// How long all links at hand may be together, in bytes: room for as many as there may be of the usual length.
 const ALL_LINK_BYTES: usize = 16 * 1024 * 1024;

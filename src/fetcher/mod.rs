@@ -27,6 +27,7 @@ use self::refill::Refills;
 pub use self::width::Concurrency;
 use self::width::Width;
 use crate::api::Api;
+use crate::api::LANE_TICKETS;
 use crate::api::Ticket;
 use crate::api::WorkspaceApi;
 use crate::domain::clock::Timestamp;
@@ -230,12 +231,14 @@ impl Fetcher {
         book.take(recording, clock, self.options.expiry_margin)
     }
 
-    /// For how many recordings one listing brings links: as many as a page of it holds, less some for those that upstream
-    /// lists and the catalog does not know yet.
+    /// For how many recordings one listing is to bring links, where so many workspaces have a backlog: as many as a page of it
+    /// holds, less some for those that upstream lists and the catalog does not know yet; fewer where links would have to be
+    /// let go to make room for those of another workspace.
     #[must_use]
-    pub fn links_at_once(&self) -> u32 {
-        let page_size = self.api.page_size();
-        page_size - page_size / 11
+    pub fn links_at_once(&self, backlogs: usize) -> u32 {
+        let (page_size, room) = (self.api.page_size(), LANE_TICKETS / backlogs.max(1));
+        let on_a_page = page_size - page_size / 11;
+        on_a_page.min(u32::try_from(room).unwrap_or(u32::MAX)).max(1)
     }
 
     /// Whether the disk takes bodies now.

@@ -216,9 +216,9 @@ impl Lister {
                 Err(Ended::Complete) => return self.recheck(api, recheck, pass, soft).await,
                 Err(ended) => return Ok(ended),
             };
-            // Where the page at hand cannot be kept, the next one is let go.
+            // Asked for before anything else is done; let go where the page at hand cannot be kept.
             let ahead = async { Ok(pages.next(soft).await) };
-            ((), page) = tokio::try_join!(self.take_page(api, at_hand, pass), ahead)?;
+            (page, ()) = tokio::try_join!(biased; ahead, self.take_page(api, at_hand, pass))?;
         }
     }
 

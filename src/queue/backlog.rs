@@ -39,11 +39,17 @@ impl Backlogs {
         for claim in claims.iter().filter(|claim| !tickets.contains_key(&claim.recording)) {
             lacking.entry(&claim.recording.workspace).or_default().push(claim);
         }
+        for (workspace, claims) in &lacking {
+            *self.without_link.entry((*workspace).clone()).or_default() += claims.len();
+        }
+        let rows = queue.fetcher.links_at_once(self.without_link.len());
         let mut windows = HashMap::new();
         for (workspace, mut claims) in lacking {
-            let count = self.without_link.entry(workspace.clone()).or_default();
-            *count += claims.len();
-            if *count < BACKLOG_CLAIMS {
+            if self
+                .without_link
+                .get(workspace)
+                .is_none_or(|count| *count < BACKLOG_CLAIMS)
+            {
                 continue;
             }
             claims.sort_by_key(|claim| claim.history.created_at);
@@ -52,10 +58,7 @@ impl Backlogs {
                 let created_at = claim.history.created_at;
                 if window.is_none_or(|window| !window.holds(created_at)) {
                     // Only a saving: where the span cannot be told, links are asked for one by one.
-                    let span = queue
-                        .catalog
-                        .span_end(workspace, created_at, queue.fetcher.links_at_once());
-                    let Ok(until) = span.await else {
+                    let Ok(until) = queue.catalog.span_end(workspace, created_at, rows).await else {
                         break;
                     };
                     window = Some(Window {

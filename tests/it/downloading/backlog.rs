@@ -93,7 +93,9 @@ async fn links_of_backlogs_in_several_workspaces_are_had_by_the_page() {
 /// A listing by time leaves out what upstream does not list any more, and what it gives all the same by its id.
 #[tokio::test]
 async fn what_a_listing_leaves_out_is_asked_for_by_itself() {
-    let (scene, ids) = backlog(400, PageOrder::NewestFirst).await;
+    let (mut scene, ids) = backlog(400, PageOrder::NewestFirst).await;
+    // So many that they lie in several windows.
+    scene.archive.set("download.concurrency", "64");
     let not_listed: Vec<_> = ids.iter().copied().step_by(9).collect();
     for id in &not_listed {
         scene.workspace.unlist(*id);

@@ -119,6 +119,7 @@ async fn a_full_walk_that_breaks_off_again_and_again_holds_up_no_poll_and_is_tol
 
     scene.bird.clear_faults();
     assert!(daemon.stderr_holds("walked again", LONG).await, "{}", daemon.stderr());
+    eventually("what is old is kept", || scene.archive.media_files().len() == 11).await;
     daemon.sigterm();
     end_within(&mut daemon, LONG).await.expect_code(0);
     scene.expect_archived(&ids);
