@@ -81,7 +81,6 @@ fn configuration(files: &Path, dir: &Path, authority: &Authority, plain_port: u1
 worker_processes 2;
 pid {dir}/nginx.pid;
 error_log {dir}/nginx.log warn;
-worker_rlimit_nofile 40000;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
@@ -90,7 +89,6 @@ http {{
     tcp_nodelay on;
     keepalive_requests 100000000;
     keepalive_timeout 1h;
-    open_file_cache max=30000 inactive=10m;
     default_type audio/mpeg;
     types {{ }}
     client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;

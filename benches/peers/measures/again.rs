@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::ensure;
 
 use super::BIRDKEEP;
 use super::Bench;
@@ -29,7 +28,7 @@ use crate::stage::Stage;
 use crate::stage::Way;
 
 fn mix_stage(bench: &Bench<'_>, name: &str) -> Result<Stage> {
-    let set = bench.set(Kind::Mix, 4_000, 200);
+    let set = bench.set(Kind::Mix, 4_000, 1_000);
     Stage::set_up(bench.scratch, name, set, Way::Plain, Links::Alive, Duration::ZERO)
 }
 
@@ -79,31 +78,21 @@ pub fn resume(bench: &Bench<'_>) -> Result<Measured> {
         let program = bench.birdkeep;
         let set = settings(&stage, Some(16));
         let whole = archive(bench, &stage, program, ("resume", round, BIRDKEEP), &set, &["--once"])?;
-        let half = Duration::from_secs_f64(whole.get(WALL).copied().unwrap_or(0.0) / 2.0);
         measured.enter(BIRDKEEP, round, whole);
         let dir = bench.folder("resume", round, killed)?;
         let archiver = Archiver::set_up(program, &dir, &set)?;
         rustix::fs::sync();
         let begun = Instant::now();
-        let first = Daemon::start(&archiver, &["--once"])?;
-        thread::sleep(half);
+        let mut first = Daemon::start(&archiver, &["--once"])?;
+        first.until("half of all", || Ok(bodies_so_far(&dir) >= stage.set.count / 2))?;
         first.kill()?;
         let first_wall = begun.elapsed().as_secs_f64();
-        let (had, _) = media::count_bodies(&dir)?;
-        ensure!(had < stage.set.count, "it was done before it was killed");
-        let begun = Instant::now();
-        let mut figures = run::measure(&archiver.once(), &dir)?
-            .well()
-            .context("the second run")?
-            .figures;
-        // `measure` syncs before it begins, which is nobody's wall clock.
-        let second_wall = figures
-            .get(WALL)
-            .copied()
-            .unwrap_or_else(|| begun.elapsed().as_secs_f64());
+        let had = bodies_so_far(&dir);
+        let ended = run::measure(&archiver.once(), &dir)?.well().context("the second run")?;
         media::check_all(stage.set, &dir)?;
         run::empty_files(&dir)?;
-        figures.insert(WALL.to_owned(), first_wall + second_wall);
+        let second_wall = ended.figures.get(WALL).copied().unwrap_or(f64::NAN);
+        let mut figures = one(WALL, first_wall + second_wall);
         figures.insert("archived when killed".to_owned(), f64::from(u32::try_from(had)?));
         measured.enter(killed, round, figures);
     }
@@ -114,6 +103,13 @@ pub fn resume(bench: &Bench<'_>) -> Result<Measured> {
         1.1,
     )];
     Ok(measured)
+}
+
+/// Bodies that have their names; none while there is no folder yet.
+fn bodies_so_far(dir: &Path) -> u64 {
+    // Whoever counts now and then does not hold up whoever writes.
+    thread::sleep(Duration::from_millis(20));
+    media::count_bodies(&dir.join("recordings")).map_or(0, |(count, _)| count)
 }
 
 /// Everything read once more.
