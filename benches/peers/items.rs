@@ -20,8 +20,8 @@ use super::sets::Recording;
 use super::sets::Set;
 use super::sets::mix;
 
-/// Characters of the session token in a link, as in Bird's.
-const TOKEN_CHARS: usize = 1024;
+/// Characters of the session token in a link: with them it is as long as Bird's, 1,600.
+const TOKEN_CHARS: usize = 1_184;
 /// How old a dead link is: its ten minutes are long over.
 const DEAD_SECONDS: i64 = 7_200;
 

@@ -50,7 +50,7 @@ impl Media {
             .arg(dir)
             .stdin(Stdio::null())
             .spawn()
-            .context("nginx (the Debian package nginx-light will do)")?;
+            .context("nginx (the Debian package nginx)")?;
         let media = Self {
             child,
             plain_port,

@@ -162,7 +162,10 @@ impl Run {
     }
 }
 
-/// Makes every file below a folder empty: what it took of the disk is free again, and its inode is not: a file system
+/// Files up to this size keep what they take of the disk: to empty them takes longer than it is worth.
+const SMALL_BYTES: u64 = 8 * 1024;
+
+/// Makes every file below a folder empty that is not small: what it took of the disk is free again, and its inode is not: a file system
 /// such as ext4 walks past inodes that were freed of late, and whoever came next would pay for it.
 ///
 /// # Errors
@@ -172,7 +175,7 @@ pub fn empty_files(dir: &Path) -> Result<()> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             empty_files(&entry.path())?;
-        } else {
+        } else if entry.metadata()?.len() > SMALL_BYTES {
             fs::OpenOptions::new().write(true).open(entry.path())?.set_len(0)?;
         }
     }
