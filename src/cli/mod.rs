@@ -138,7 +138,7 @@ enum ReportFormat {
 const MOST_WORKERS: usize = 4;
 
 /// Threads that wait for the disk or for a name: more work than this waits its turn, whatever `download.concurrency` says.
-const MOST_BLOCKING: usize = 96;
+const MOST_BLOCKING: usize = 64;
 
 /// What a command came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

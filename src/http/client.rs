@@ -18,6 +18,10 @@ use crate::domain::reach::Reach;
 /// How long a TCP connection and its TLS handshake may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection without a request is kept. Hosts close theirs at about the same time; an archiver that has nothing to
+/// fetch holds nothing open.
+const KEPT_IDLE: Duration = Duration::from_secs(10);
+
 /// Sent with every request: Bird refuses requests without one on its newer API.
 const USER_AGENT: &str = concat!("birdkeep/", env!("CARGO_PKG_VERSION"));
 
@@ -90,7 +94,8 @@ impl MediaClient {
     pub fn new(reach: &Arc<Reach>, roots: &ExtraRoots, lookup: &Lookup) -> Result<Self, ClientError> {
         let is_proxied = !reach.proxy_hosts.is_empty();
         let common = || {
-            common(roots).no_gzip().http1_only().dns_resolver(Checked {
+            let common = common(roots).pool_idle_timeout(KEPT_IDLE);
+            common.no_gzip().http1_only().dns_resolver(Checked {
                 reach: Arc::clone(reach),
                 lookup: Arc::clone(lookup),
             })

@@ -38,8 +38,10 @@ impl Ready {
         Some((claim, job))
     }
 
-    /// All that wait.
-    pub fn give_up(&mut self) -> impl Iterator<Item = Claim> {
-        self.0.drain(..).map(|(claim, _)| claim)
+    /// Those that wait and are of this kind.
+    pub fn give_up(&mut self, is_of_kind: impl Fn(&Claim) -> bool) -> Vec<Claim> {
+        let (given_up, kept) = self.0.drain(..).partition::<Vec<_>, _>(|(claim, _)| is_of_kind(claim));
+        self.0.extend(kept);
+        given_up.into_iter().map(|(claim, _)| claim).collect()
     }
 }

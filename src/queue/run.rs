@@ -267,6 +267,8 @@ impl<'a> Run<'a> {
                 tally.view_denied.met(&reason);
                 let (workspace, now) = (&claim.recording.workspace, Instant::now());
                 self.resting.insert(workspace.clone(), now + DENIED_REST);
+                let of_it = self.ready.give_up(|claim| claim.recording.workspace == *workspace);
+                self.give_back(of_it);
                 // Where the list is refused too, that is told, and says more.
                 if tally.list_denied.get().is_none() {
                     let news = self.outages.denied(workspace, &reason, now);

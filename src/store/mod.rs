@@ -3,7 +3,6 @@
 //! All file work runs on blocking threads. What is returned as stored survives a power cut. Must not know: HTTP, the
 //! catalog, or when a recording is due.
 
-mod convoy;
 mod durable;
 mod error;
 mod facts;

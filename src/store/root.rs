@@ -16,7 +16,6 @@ use rustix::fs::AtFlags;
 use rustix::fs::StatxFlags;
 
 use super::StoreOptions;
-use super::convoy::Convoy;
 use super::durable;
 use super::durable::Modes;
 use super::error::OpenError;
@@ -48,8 +47,6 @@ pub(super) struct Root {
     pub(super) remarks: Vec<String>,
     /// Folders whose entry in their parent is known to be on the disk, and that of every folder above them.
     durable_folders: Mutex<HashSet<String>>,
-    /// Where the syncs of staged files meet.
-    pub(super) convoy: Convoy,
     syncs: SharedSyncs,
     durable: bool,
     /// Held, never read: dropping it gives up the archive.
@@ -107,7 +104,6 @@ impl Root {
             cleared_staging,
             remarks,
             durable_folders: Mutex::default(),
-            convoy: Convoy::default(),
             syncs: SharedSyncs::default(),
             durable: options.durable,
             _lock: lock,

@@ -341,12 +341,8 @@ impl SealedBody {
         let key = key.clone();
         let Self { facts, staged } = self;
         on_disk("publish in", move || {
-            let root = Arc::clone(&staged.root);
-            let (beside, sidecar) = local::stage_sidecar(&root, &facts, &key, note)?;
-            let synced = root
-                .convoy
-                .sync(|| Ok::<_, StoreError>((staged.sync()?, beside.sync()?)));
-            let (body, beside) = synced?;
+            let (beside, sidecar) = local::stage_sidecar(&staged.root, &facts, &key, note)?;
+            let (body, beside) = (staged.sync()?, beside.sync()?);
             local::publish(body, &facts, (beside, sidecar), &key)
         })
         .await

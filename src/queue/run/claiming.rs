@@ -11,6 +11,7 @@ use super::BATCH_WAIT;
 use super::Run;
 use super::TICK;
 use crate::catalog::CatalogError;
+use crate::catalog::Claim;
 use crate::catalog::ClaimEnd;
 use crate::domain::explain::chain;
 use crate::domain::ids::RecordingRef;
@@ -21,7 +22,7 @@ use crate::fetcher::FetchJob;
 use crate::queue::QueueError;
 
 /// How many bodies may be on their way to the disk, besides those that are fetched.
-const MOST_STORING: usize = 64;
+const MOST_STORING: usize = 32;
 
 impl Run<'_> {
     /// How many may be fetched at once now.
@@ -35,8 +36,11 @@ impl Run<'_> {
     /// How many more downloads may begin now.
     fn free_places(&self) -> usize {
         let most = self.most_at_once();
-        // Where the machine is on trial, what is not stored yet counts too.
-        let storing = if self.local_fault.is_some() { 0 } else { MOST_STORING };
+        // Where the machine is on trial, what is not stored yet counts too. One at a time is one after the other.
+        let storing = match self.local_fault {
+            Some(_) => 0,
+            None => MOST_STORING.min(2 * most.saturating_sub(1)),
+        };
         let places = most.saturating_sub(self.queue.shared.taken_places());
         places.min((most + storing).saturating_sub(self.in_flight.len()))
     }
@@ -155,15 +159,8 @@ impl Run<'_> {
     /// Begins to fetch what waits, as far as there are places; gives it back where nothing may begin.
     pub(super) fn start_ready(&mut self) {
         if self.stop.soft.is_cancelled() || self.most_at_once() == 0 {
-            for claim in self.ready.give_up() {
-                let end = ClaimEnd::Released {
-                    reason: None,
-                    not_before: None,
-                };
-                self.endings.push((claim, end));
-                self.causes.push(Cause::Stopped);
-                self.endings_due.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
-            }
+            let all = self.ready.give_up(|_| true);
+            self.give_back(all);
             return;
         }
         while self.ready.len() > 0
@@ -174,6 +171,19 @@ impl Run<'_> {
             let (fetcher, hard) = (Arc::clone(&self.queue.fetcher), self.stop.hard.clone());
             let task = self.in_flight.spawn(async move { fetcher.fetch(job, &hard).await });
             self.claims.insert(task.id(), claim);
+        }
+    }
+
+    /// Gives claims back that were not begun.
+    pub(super) fn give_back(&mut self, claims: Vec<Claim>) {
+        for claim in claims {
+            let end = ClaimEnd::Released {
+                reason: None,
+                not_before: None,
+            };
+            self.endings.push((claim, end));
+            self.causes.push(Cause::Stopped);
+            self.endings_due.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
         }
     }
 }

@@ -21,6 +21,8 @@ async fn what_cannot_be_meant_is_64_and_nothing_is_done() {
     let (bird, _workspace, archive) = place().await;
     for args in [
         &["--dry-run"][..],
+        &["--not-durable"],
+        &["--not-durable", "status"],
         &["--nonsense"],
         &["nonsense"],
         &["--once", "status"],
@@ -45,11 +47,24 @@ async fn what_cannot_be_meant_is_64_and_nothing_is_done() {
     assert_eq!(bird.api_requests(), 0);
 }
 
+/// What measures the cost of syncs is no offer, and never goes unsaid.
+#[tokio::test]
+async fn a_pass_that_syncs_nothing_says_so() {
+    let (_bird, workspace, archive) = place().await;
+    workspace.add_many(3, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+    let finished = archive.run(&["--once", "--not-durable"]).await.expect_code(0);
+    assert!(finished.stderr.contains("--not-durable"), "{}", finished.stderr);
+    assert_complete(&archive, &workspace).await;
+    let finished = archive.run(&["--once"]).await.expect_code(0);
+    assert!(!finished.stderr.contains("--not-durable"), "{}", finished.stderr);
+}
+
 #[tokio::test]
 async fn help_names_everything_and_the_version_is_ours() {
     let (_bird, _workspace, archive) = place().await;
     let help = archive.run(&["--help"]).await.expect_code(0);
     assert_eq!(help.stderr, "");
+    assert!(!help.stdout.contains("--not-durable"));
     for word in [
         "check",
         "status",

@@ -85,10 +85,12 @@ impl Traced {
     }
 }
 
-/// All calls of a trace, in the order in which they ended. Empty where there is none.
+/// All calls of a trace, in the order in which they ended. Empty where there is none. A kill may cut the last line.
 pub fn read_trace(trace: &Path) -> Vec<Traced> {
     let text = fs::read_to_string(trace).unwrap_or_default();
-    text.lines()
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
         .map(|line| parse(line).unwrap_or_else(|| panic!("not a line of a trace: {line}")))
         .collect()
 }
