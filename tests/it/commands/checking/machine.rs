@@ -54,7 +54,7 @@ async fn too_few_open_files_are_told() {
     workspace.add_many(1, "2026-03-01T10:00:00Z", Duration::ZERO);
     let program = wrapper(&archive, "ulimit -n 100; exec \"$B\" \"$@\"");
     archive.run_as(program);
-    assert!(line(&check(&archive, 0).await, "warn", "open files: at most 100").contains("LimitNOFILE=128"));
+    assert!(line(&check(&archive, 0).await, "warn", "open files: at most 100").contains("LimitNOFILE=320"));
     archive.set("download.concurrency", "4");
     line(&check(&archive, 0).await, "ok", "open files: at most 100");
 }
