@@ -45,12 +45,11 @@ impl Run<'_> {
         places.min((most + storing).saturating_sub(self.in_flight.len()))
     }
 
-    /// How many are to be claimed: one for each free place, and as many again to go next.
+    /// How many are to be claimed: one for each free place, and nearly as many again to go next.
     fn wanted_claims(&self) -> usize {
-        let ahead = if self.local_fault.is_some() {
-            0
-        } else {
-            self.most_at_once()
+        let ahead = match self.local_fault {
+            Some(_) => 0,
+            None => self.most_at_once().saturating_sub(1),
         };
         (self.free_places() + ahead).saturating_sub(self.ready.len())
     }
@@ -95,13 +94,12 @@ impl Run<'_> {
     /// First those whose links are at hand, then the oldest that are due.
     async fn claim_up_to(&mut self, wanted: usize) -> Result<usize, CatalogError> {
         let queue = self.queue;
-        let mut tickets: HashMap<RecordingRef, _> = queue
-            .fetcher
-            .offers(wanted)
+        let offers = queue.fetcher.offers(wanted);
+        let offered: Vec<RecordingRef> = offers.iter().map(|offer| offer.recording.clone()).collect();
+        let mut tickets: HashMap<RecordingRef, _> = offers
             .into_iter()
             .map(|offer| (offer.recording, offer.ticket))
             .collect();
-        let offered: Vec<RecordingRef> = tickets.keys().cloned().collect();
         let mut claims = if offered.is_empty() {
             Vec::new()
         } else {

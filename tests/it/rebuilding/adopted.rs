@@ -73,7 +73,7 @@ async fn a_body_with_a_sidecar_gets_its_row_back_and_others_a_reason() {
     assert_eq!(known, Adoption::Known);
 
     // Neither the recording nor its workspace is known.
-    let forget = "DELETE FROM recordings; DELETE FROM counts; DELETE FROM workspaces";
+    let forget = "DELETE FROM recordings; DELETE FROM counts; DELETE FROM days; DELETE FROM workspaces";
     sql(&archive, forget).await;
     let stop = CancellationToken::new();
     stop.cancel();

@@ -11,6 +11,7 @@ use crate::support::bird::At;
 use crate::support::bird::Bird;
 use crate::support::bird::FaultRule;
 use crate::support::bird::MediaAction;
+use crate::support::bird::RecordingSpec;
 use crate::support::bird::WorkspaceHandle;
 use crate::support::harness::Archive;
 use crate::support::harness::Running;
@@ -84,8 +85,9 @@ async fn everything_belongs_to_the_user_alone_and_nothing_can_be_read_of_the_pro
         let Some((bird, workspace, archive)) = as_nobody(&format!("umask {umask}; ulimit -c unlimited")).await else {
             return;
         };
-        workspace.add_many(3, "2026-03-01T10:00:00Z", Duration::from_mins(1));
-        bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).times(1));
+        workspace.add_many(2, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+        let large = workspace.add(RecordingSpec::new().body_bytes(2_000_000));
+        bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).recording(large).times(1));
         let mut running = archive.spawn(&[]);
         bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 1)
             .await;

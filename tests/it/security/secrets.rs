@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::bird::At;
 use crate::support::bird::FaultRule;
 use crate::support::bird::MediaAction;
+use crate::support::bird::RecordingSpec;
 use crate::surviving::kit::KEY;
 use crate::surviving::kit::assert_complete;
 use crate::surviving::kit::eventually;
@@ -18,8 +19,11 @@ async fn no_secret_is_in_any_file_while_it_works_or_after_a_crash() {
     archive.set_text("workspaces.support.access_key_file", "support.key");
     fs::write(archive.root().join("support.key"), KEY).unwrap();
     // Versions, so that rows are rewritten and pages set free.
-    let ids = workspace.add_many(30, "2026-03-01T10:00:00Z", Duration::from_mins(1));
-    bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).times(2));
+    let ids = workspace.add_many(28, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+    for _ in 0..2 {
+        let large = workspace.add(RecordingSpec::new().body_bytes(2_000_000));
+        bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).recording(large).times(1));
+    }
     archive.set_text("sync.interval", "1s");
     archive.set_text("sync.full_walk_interval", "1s");
     let mut running = archive.spawn(&["--log-level", "trace"]);

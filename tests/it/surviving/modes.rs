@@ -46,8 +46,9 @@ async fn modes_do_not_depend_on_the_umask() {
         let program = wrapper(&plain, &format!("umask {umask}; exec \"$B\" \"$@\""));
         let mut archive = Archive::new(program, &bird, &[("support", &workspace)]);
         archive.set("archive.group_readable", group_readable);
-        workspace.add_many(3, "2026-03-01T10:00:00Z", Duration::from_mins(1));
-        bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).times(1));
+        workspace.add_many(2, "2026-03-01T10:00:00Z", Duration::from_mins(1));
+        let large = workspace.add(RecordingSpec::new().body_bytes(2_000_000));
+        bird.fault(FaultRule::media(MediaAction::Hold(At::Half)).recording(large).times(1));
         let mut running = archive.spawn(&[]);
         // While it runs: a body in staging, the catalog's companions, the lock.
         bird.wait_until(|bird| bird.media_requests() == 3 && bird.media_in_flight() == 1)
