@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// As few as a host that asks for less can bring it to.
-pub const FEWEST: usize = 4;
+const FEWEST: usize = 4;
 
 /// As many as the network alone can bring it to: what each holds in memory is small, and bounded by this.
-pub const MOST: usize = 64;
+const MOST: usize = 64;
 
 /// How many are kept busy: on a machine's own network, with next to no waiting, this many overlap hashing and disk.
 const BUSY: usize = 16;
@@ -34,7 +34,7 @@ const ONE_REQUEST: Duration = Duration::from_secs(1);
 /// How many downloads there are to be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concurrency {
-    /// As the network asks for, from [`FEWEST`] to [`MOST`].
+    /// As the network asks for, from 4 to 64.
     Auto,
     /// So many, or fewer while the media host asks for that.
     AtMost(usize),
